@@ -20,9 +20,9 @@ from benchmarks._workbench import Workbench
 
 BENCHMARKS = {
     "quality": "how good the answers are, on collections with judgements",
-    "ingest": "real Markdown through the front door, and where its time goes",
+    "ingest": "real Markdown through the client, and where its time goes",
     "store": "the store alone beside bare SQLite, one durable save, a first search",
-    "search": "every lane of an index of 100,000 chunks",
+    "search": "every kind of search in an index of 100,000 chunks",
     "cold": "whole processes from the command line",
     "batch": "a batch job of 100,000 chunks: rates beside a bare executemany, memory",
     "orm": "what a save costs with an index, per ORM and database; a table of 100,000 rows",

@@ -104,22 +104,22 @@ def side_by_side(runs: Mapping[str, Run], rounds: int, *, settle: bool = True) -
 
 
 def per_query(
-    lanes: Mapping[str, Callable[[Any], object]], queries: Sequence[Any], rounds: int
+    calls: Mapping[str, Callable[[Any], object]], queries: Sequence[Any], rounds: int
 ) -> dict[str, Timing]:
-    """Every lane with every query, lanes alternating within a query;
+    """Every call with every query, calls alternating within a query;
     one uncounted round of a few queries first.
     """
     for query in queries[: max(3, len(queries) // 20)]:
-        for lane in lanes.values():
-            lane(query)
-    seconds: dict[str, list[float]] = {name: [] for name in lanes}
+        for call in calls.values():
+            call(query)
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(rounds):
         for place, query in enumerate(queries):
-            names = list(lanes) if (number + place) % 2 == 0 else list(lanes)[::-1]
+            names = list(calls) if (number + place) % 2 == 0 else list(calls)[::-1]
             for name in names:
-                lane = lanes[name]
+                call = calls[name]
                 started = perf_counter()
-                lane(query)
+                call(query)
                 seconds[name].append(perf_counter() - started)
     return {name: Timing(tuple(spent)) for name, spent in seconds.items()}
 

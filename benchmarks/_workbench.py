@@ -129,7 +129,7 @@ class Workbench:
     def open(
         self, path: Path, *, embedder: Any = None, multi_tenant: bool | None = None
     ) -> SemanticCore:
-        """A front door to the store in a file. embedder: None takes the one of this run."""
+        """A client for the store in a file. embedder: None takes the one of this run."""
         return SemanticCore(
             store=self.store,
             embedder=embedder or self.embedder,

@@ -101,7 +101,7 @@ IN_FULL = (
             "search, vector",
             "search, words",
             "store: nearest 10",
-            "recall@10 of the vector lane, all",
+            "recall@10 of the vector search, all",
         ),
     ),
     Row(

@@ -225,7 +225,7 @@ PROMISES: Mapping[str, Sequence[Promise]] = {
         Promise(
             "An invalid vector (not finite, or of length 0) is neither stored nor searched for, "
             "and no vector ranks first because of its length.",
-            "test_hostile.py::test_no_poison_vector_is_stored_and_none_ranks",
+            "test_hostile.py::test_no_invalid_vector_is_stored_and_none_ranks",
             "{poison_vectors[vectors]} invalid vectors: {poison_vectors[stored]} stored, "
             "{poison_vectors[ranked]} ranked",
         ),

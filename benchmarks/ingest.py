@@ -1,4 +1,4 @@
-"""Ingest of real Markdown through the front door, where its time goes,
+"""Ingest of real Markdown through the client, where its time goes,
 and how near that is to the tokeniser's own rate.
 
 The same documents go in as plain text, too: it is cut at paragraphs and sentences, into fewer and

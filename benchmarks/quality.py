@@ -43,7 +43,7 @@ NDCG, RECALL, MRR, TIME = f"ndcg@{SHOWN}", f"recall@{DEPTH}", "mrr", "median_ms"
 TARGETS = {"cranfield": Target(">=", 0.395), "cisi": Target(">=", 0.4)}
 """nDCG@10 of the default search on collections of these names."""
 NO_WORSE = Target(">=", -0.005)
-"""How far the default search may stay behind the better of its two lanes."""
+"""How far the default search may stay behind the better one of its two parts."""
 
 Grades = Mapping[str, int]
 """Grade per document id, of the relevant ones alone: from 1, bigger is better."""
@@ -193,7 +193,7 @@ def evaluate(collection: Collection, **options: Any) -> dict[str, Any]:
         "queries": len(collection.queries),
         "ingest_seconds": round(spent, 2),
         "modes": {mode: quality.json() for mode, quality in modes.items()},
-        "hybrid_minus_better_lane": round(modes["hybrid"].ndcg - better, 4),
+        "hybrid_minus_better_search": round(modes["hybrid"].ndcg - better, 4),
     }
 
 
@@ -210,7 +210,7 @@ def show(result: Mapping[str, Any]) -> str:
     for mode, quality in result["modes"].items():
         figures = "".join(f"{quality[column]:12.4f}" for column in (NDCG, RECALL, MRR))
         lines.append(f"  {mode:<6}{figures}{quality[TIME]:12.2f}")
-    lines.append(f"  hybrid minus the better lane: {result['hybrid_minus_better_lane']:+.4f}")
+    lines.append(f"  hybrid minus the better search: {result['hybrid_minus_better_search']:+.4f}")
     return "\n".join(lines)
 
 
@@ -230,9 +230,9 @@ def run(bench: Workbench) -> Report:
             target = TARGETS.get(name) if mode == "hybrid" else None
             note = f"{RECALL} {quality[RECALL]}, {MRR} {quality[MRR]}, median {quality[TIME]} ms"
             figures.append(Figure(f"{name}, {mode}", quality[NDCG], NDCG, target=target, note=note))
-        behind = result["hybrid_minus_better_lane"]
+        behind = result["hybrid_minus_better_search"]
         figures.append(
-            Figure(f"{name}, hybrid minus the better lane", behind, NDCG, target=NO_WORSE)
+            Figure(f"{name}, hybrid minus the better search", behind, NDCG, target=NO_WORSE)
         )
     return Report(tuple(figures), {"collections": len(folders)})
 

@@ -1,4 +1,4 @@
-"""Search of an index of 100,000 chunks: every lane with the same queries, in turn,
+"""Search of an index of 100,000 chunks: every kind of search with the same queries, in turn,
 and what it misses.
 """
 
@@ -31,14 +31,14 @@ from semantic_core.filters import Filter
 ROUNDS = 2
 LIMIT = 10
 POOL = 100
-"""Candidates each lane gives a hybrid search."""
+"""The most candidates that each retriever gives to a hybrid search."""
 NOT_SLOWER = Target("<=", 1.05)
 """A filter costs nothing, but for what two runs of one thing differ by."""
-Lane = Callable[[str], Any]
+Call = Callable[[str], Any]
 
 
 def run(bench: Workbench) -> Report:
-    """Median and 99th percentile per lane, filtered, of one tenant;
+    """Median and 99th percentile of every kind of search, filtered, and of one tenant;
     recall against exact float32.
     """
     index, queries = bench.index, bench.queries
@@ -47,12 +47,12 @@ def run(bench: Workbench) -> Report:
         given = GivenVectors(core.embedder.space, vectors)
         bare = SemanticCore(store=core.store, embedder=given)
         first = clocked(lambda: core.search(queries[0]))()
-        lanes = _lanes(core, bare, vectors, len(index.passages))
-        timings = per_query(lanes, queries, bench.rounds(ROUNDS))
+        calls = _calls(core, bare, vectors, len(index.passages))
+        timings = per_query(calls, queries, bench.rounds(ROUNDS))
         figures = [
             timed("first hybrid search after opening", Timing((first,))),
             *_figures(timings),
-            *_filtered(lanes, queries, bench.rounds(ROUNDS)),
+            *_filtered(calls, queries, bench.rounds(ROUNDS)),
             _once_each(bench, given, queries),
             *_steps(bare, queries),
             *_found(bare, index, queries, vectors),
@@ -68,7 +68,8 @@ def run(bench: Workbench) -> Report:
     }
     notes = [
         "Queries are headings of the corpus, so words find a lot. "
-        "Lanes alternate within each query: its words are asked for again and again."
+        "The kinds of search take turns within each query, so its words are "
+        "searched again and again."
     ]
     if bench.real_passages < len(index.passages):
         notes.append(
@@ -78,16 +79,16 @@ def run(bench: Workbench) -> Report:
     return Report(tuple(figures), data, (*notes, *bench.corpus.notes()))
 
 
-def _lanes(
+def _calls(
     core: SemanticCore, bare: SemanticCore, vectors: Mapping[str, Any], chunks: int
-) -> dict[str, Lane]:
+) -> dict[str, Call]:
     """Every way to ask, by what it is called in the report."""
     store: Any = core.store
     scopes = {
         "1 %": Scope(filter=Filter.parse(ONE_PERCENT)),
         "50 %": Scope(filter=Filter.parse(HALF)),
     }
-    lanes: dict[str, Lane] = {
+    calls: dict[str, Call] = {
         "store: nearest 10": lambda query: store.nearest(vectors[query], LIMIT, Scope()),
         "store: nearest 100": lambda query: store.nearest(vectors[query], POOL, Scope()),
         "store: words 100": lambda query: store.words(query, POOL, Scope()),
@@ -98,14 +99,14 @@ def _lanes(
         "fetch of 10 chunks": partial(_fetched, store, chunks),
     }
     for share, where in (("1 %", ONE_PERCENT), ("50 %", HALF)):
-        lanes[f"store: nearest 10, filter {share}"] = partial(
+        calls[f"store: nearest 10, filter {share}"] = partial(
             _nearest, store, vectors, scopes[share]
         )
-        lanes[f"search, words, filter {share}"] = partial(bare.search, mode="text", where=where)
-        lanes[f"search, hybrid without the embedder, filter {share}"] = partial(
+        calls[f"search, words, filter {share}"] = partial(bare.search, mode="text", where=where)
+        calls[f"search, hybrid without the embedder, filter {share}"] = partial(
             bare.search, where=where
         )
-    return lanes
+    return calls
 
 
 def _nearest(store: Any, vectors: Mapping[str, Any], scope: Scope, query: str) -> Any:
@@ -125,15 +126,15 @@ def _figures(timings: Mapping[str, Timing]) -> list[Figure]:
     return [timed(name, timing, target=targets.get(name)) for name, timing in timings.items()]
 
 
-def _filtered(lanes: Mapping[str, Lane], queries: Sequence[str], rounds: int) -> Iterator[Figure]:
+def _filtered(calls: Mapping[str, Call], queries: Sequence[str], rounds: int) -> Iterator[Figure]:
     """What a filter costs.
 
-    Only two lanes take turns: beside many, most would read what the unfiltered one reads next.
+    Only two take turns. Among many, most would read what the unfiltered search reads next.
     """
     for plain in ("store: nearest 10", "search, words", "search, hybrid without the embedder"):
         for share in ("1 %", "50 %"):
             filtered = f"{plain}, filter {share}"
-            timings = per_query({name: lanes[name] for name in (plain, filtered)}, queries, rounds)
+            timings = per_query({name: calls[name] for name in (plain, filtered)}, queries, rounds)
             yield Figure(
                 f"{filtered}, of unfiltered",
                 timings[filtered].ratio(timings[plain]),
@@ -143,7 +144,7 @@ def _filtered(lanes: Mapping[str, Lane], queries: Sequence[str], rounds: int) ->
 
 
 def _once_each(bench: Workbench, given: GivenVectors, queries: Sequence[str]) -> Figure:
-    """Hybrid searches of a store just opened, none of which was asked before;
+    """Hybrid searches of a store just opened, none of which was made before;
     its codes are in memory.
     """
     with bench.open(bench.index.path) as core:
@@ -170,7 +171,7 @@ def _steps(bare: SemanticCore, queries: Sequence[str]) -> list[Figure]:
 def _found(
     bare: SemanticCore, index: Index, queries: Sequence[str], vectors: Mapping[str, Any]
 ) -> list[Figure]:
-    """Recall of the vector lane, also filtered, and whether a filtered search gives as many
+    """Recall of the vector search, also filtered, and whether a filtered search gives as many
     hits as there are.
     """
     asked = np.array([vectors[query] for query in queries])
@@ -195,7 +196,7 @@ def _found(
             shares.append(recall(legal, vectors[query], index.vectors, bound, limit))
         figures.append(
             Figure(
-                f"recall@10 of the vector lane, {name}",
+                f"recall@10 of the vector search, {name}",
                 fmean(shares),
                 "of 1",
                 target=Target(">=", 1.0),
@@ -216,12 +217,12 @@ def _tenants(bench: Workbench, queries: Sequence[str]) -> list[Figure]:
         ).tenant("tenant-7")
         if not bare.stats().chunks:
             return []
-        lanes: dict[str, Lane] = {
+        calls: dict[str, Call] = {
             "tenant of 1 %: search, vector": partial(bare.search, mode="vector"),
             "tenant of 1 %: search, words": partial(bare.search, mode="text"),
             "tenant of 1 %: search, hybrid without the embedder": bare.search,
         }
         return [
             timed(name, timing)
-            for name, timing in per_query(lanes, queries, bench.rounds(ROUNDS)).items()
+            for name, timing in per_query(calls, queries, bench.rounds(ROUNDS)).items()
         ]

@@ -1,9 +1,10 @@
-"""What an embedder, a splitter and a store are. Write a class with these members; inherit nothing.
+"""The contracts of embedders, stores, outboxes and sources. A class that has these members
+implements one; it inherits from nothing.
 
-Abilities that may be lacking are protocols of their own, asked for with ``isinstance``:
-`TextSearch`, `TextScores`, `TitleSearch`, `VectorQueue` and `BatchQueue` of a store,
-`BatchEmbedder` and `Priced` of an embedder. `semantic_core.testing` proves that a class keeps its
-contract; every rule it holds is written here.
+An optional ability is a protocol of its own, and callers test for it with ``isinstance``. A store
+may also be `TextSearch`, `TextScores`, `TitleSearch`, `VectorQueue`, `BatchQueue`, `Checkpoints`
+and `Patient`; an embedder may also be `BatchEmbedder`, `Priced` and `Metered`. The checks of
+`semantic_core.testing` prove that a class keeps its contract; every rule they check is stated here.
 
 Tested by tests/contracts/test_contract.py.
 """
@@ -52,22 +53,25 @@ if TYPE_CHECKING:
     from semantic_core.types import Vector, Vectors
 
     Scores = NDArray[np.float64]
-    """float64, shape (n,)."""
+    """One score for each of n chunks: float64, shape (n,)."""
 
 
 @runtime_checkable
 class Embedder(Protocol):
-    """Turns text into vectors of one space.
+    """Turns texts into vectors of one space.
 
-    space: identity of the vectors; cheap to ask, before any model is loaded, and the same for
-    another made the same way.
-    batch_size: texts one call takes at most. max_chars: longest passage it reads whole, characters.
-    Both above 0. A text has the same vector each time, alone or beside others; no text raises, ""
-    and blanks neither. An answer belongs to its receiver. Raises EmbedderUnavailable when trying
-    again later may help, EmbedderError otherwise.
+    space: the identity of the vectors. It is known without loading a model, and embedders that are
+    made in the same way have equal spaces.
+    batch_size: the most texts in one call. max_chars: the longest passage that is embedded whole,
+    in characters. Both are above 0.
 
-    is_local: need not be there. True says that it computes in this process instead of waiting for
-    another: then a run asks it in its own thread, and an index may follow its table at once.
+    A text always has the same vector, alone or together with others. Every text has one, also ""
+    and blanks. Callers may change the arrays that they get. Errors: EmbedderUnavailable if the same
+    call may succeed later, else EmbedderError.
+
+    is_local: optional attribute. True if the embedder computes in this process instead of calling
+    another one. Then an ingest calls it in its own thread, and an index of models processes changes
+    right after the commit.
     """
 
     @property
@@ -78,79 +82,82 @@ class Embedder(Protocol):
     def max_chars(self) -> int: ...
 
     def embed_documents(self, passages: Sequence[str]) -> Vectors:
-        """float32 of shape (len(passages), dimensions), rows of length 1, in the order given.
-
-        [] gives (0, dimensions).
+        """The vectors of these passages, in the same order: float32 of shape
+        (len(passages), dimensions), each row of length 1. For [] the shape is (0, dimensions).
         """
         ...
 
     def embed_query(self, text: str) -> Vector:
-        """float32 of shape (dimensions,), of length 1.
+        """The vector of a query: float32 of shape (dimensions,), of length 1.
 
-        Of a text longer than the model reads, what it can.
+        If the text is longer than the model can read, it is the vector of the part that is read.
         """
         ...
 
 
 @runtime_checkable
 class BatchEmbedder(Embedder, Protocol):
-    """An embedder that also takes jobs of many passages, cheap and slow.
+    """An embedder that also accepts batch jobs: many passages at a lower price, whose vectors
+    arrive later.
 
-    Everything is keyed by fingerprint.
+    Passages, results and errors are assigned to each other by fingerprint. The vectors are in the
+    same space as those of `embed_documents`.
 
-    Its vectors are those of `embed_documents`: one space. Every method raises ConfigError before
-    anything is sent if jobs are not set up (no key of their own), EmbedderUnavailable when trying
-    again later may help, JobLost for a job the provider does not know (any more).
+    Every method raises ConfigError before anything is sent if batch jobs are not set up, for
+    example because their API key is missing; EmbedderUnavailable if the same call may succeed
+    later; and JobLost if the provider does not know the job, or not any more.
 
-    job_tokens: need not be there. Tokens one job may have, at most. account: need not be there. A
-    str that tells what jobs are submitted with, such as a hash of the key, and does not tell the
-    key itself: a job of another account is not taken for lost where this one does not see it. now:
-    need not be there. A function that gives the seconds since 1970 by the provider's clock, None
-    while that is not known; where it is, no computer's own clock ends a job.
-    results_kept: need not be there. Seconds results are kept for once a job is done.
+    These attributes are optional. job_tokens: the most tokens in one job. results_kept: for how
+    many seconds the provider keeps the results of a job that has ended. account: a str that
+    identifies the account which jobs belong to, such as a hash of the API key, never the key
+    itself; a job of another account is not treated as lost because this account cannot see it. now:
+    a function that returns the time of the provider's clock, in seconds since 1970, or None while
+    it is unknown; if there is one, the deadlines of jobs are measured by it and not by the clock of
+    this computer.
     """
 
     def submit(self, passages: Mapping[str, str], name: str) -> str:
-        """A new job of these passages, called `name` at the provider;
-        the provider's own name of it.
+        """Submit a new job with these passages under this name; returns the provider's id of it.
 
-        passages are read from the store while they are iterated: go through them once, by
-        ``items()``, and keep none. Fewer may come than ``len`` says. Raises InputError if the
-        provider does not take so many, or one of them: then nothing was sent; EmbedderThrottled if
-        it does not take so many for now. After any other error the job may be there all the same;
-        `find` is asked before the next try.
+        passages: by fingerprint. They are read from the store during the iteration, so iterate
+        once, by ``items()``, and keep none of them. There may be fewer than ``len`` says. Raises
+        InputError if the provider does not accept so many passages, or one of them, and
+        EmbedderThrottled if it does not accept so many at the moment; in both cases nothing was
+        submitted. After any other error the job may exist; the caller uses `find` before it submits
+        again.
         """
         ...
 
     def find(self, name: str) -> str | None:
-        """The job submitted under this name; None if there is none.
+        """The provider's id of the job that was submitted under this name; None if there is none.
 
-        One that has not failed goes before one that has.
+        If there are several, one that has not failed is preferred.
         """
         ...
 
     def state(self, job: str) -> JobState:
-        """Where the job is. A state nobody knows counts as PROCESSING."""
+        """The state of the job. A state that the embedder does not know counts as PROCESSING."""
         ...
 
     def results(self, job: str) -> Iterator[tuple[str, Vector | Exception]]:
-        """(fingerprint, vector or why there is none), one by one; any order, some twice,
-        some missing, as they come.
+        """The results of the job one by one, as (fingerprint, vector or the error instead of it).
 
-        Raises EmbedderUnavailable, at the beginning or half-way, when they cannot be had now. May
-        be read again.
+        They may come in any order, twice, or not at all, and can be read again. Raises
+        EmbedderUnavailable, at the beginning or in the middle, if they are not available now.
         """
         ...
 
     def cancel(self, job: str) -> None:
         """Ask the provider to end the job.
 
-        It may end all the same with results, which are to be paid and read.
+        It may still end with results; those cost money, and are to be read.
         """
         ...
 
     def clean_up(self, job: str) -> None:
-        """Remove the job and its files from the provider. What is gone already is no error."""
+        """Delete the job and its files at the provider. It is no error if they are deleted
+        already.
+        """
         ...
 
 
@@ -164,65 +171,66 @@ class Priced(Protocol):
         ...
 
     def price(self, tier: PriceTier) -> Decimal:
-        """What a million tokens cost, interactively or in a job."""
+        """The price of a million tokens in this tier, in `currency`."""
         ...
 
     def tokens(self, passages: Sequence[str]) -> int:
-        """How many tokens these passages have, all together, about.
-
-        Asks nobody and costs nothing.
+        """An estimate of the number of tokens in all these passages, without a call to the
+        provider.
         """
         ...
 
     def seconds(self, passages: int, tokens: int) -> float:
-        """How long embedding so many takes interactively, about."""
+        """An estimate of the seconds that it takes to embed so many in the interactive tier."""
         ...
 
 
 @runtime_checkable
 class Metered(Priced, Protocol):
-    """An embedder whose provider tells what its answers cost. Where it is missing, tokens are
-    estimated by `Priced.tokens`.
+    """An embedder whose provider reports how many tokens an answer cost. The tokens of an embedder
+    without this protocol are estimated by `Priced.tokens`.
     """
 
     def metered(self) -> AbstractContextManager[Spent]:
-        """Within it, what is paid for by calls of this thread is counted as it comes: passages and
-        tokens of every answer that was paid for, whatever is raised, and none of what is answered
-        from memory.
+        """Within the block, count the passages and tokens that calls of this thread pay for.
 
-        The results of a job count one by one, each before it is given, in every reading. `Meter`
-        does the work.
+        The count grows with every answer, also with one after which the call raises. Answers from a
+        cache are not counted. The results of a job are counted one by one, each before it is
+        yielded, whenever they are read. `semantic_core.batch.Meter` implements this.
         """
         ...
 
 
 @runtime_checkable
 class Store(Protocol):
-    """Keeps documents, chunks and vectors, and finds the nearest.
+    """Saves documents, chunks and vectors, and finds the nearest vectors.
 
-    Every method refuses a scope or ref without tenant in a multi-tenant store (TenantRequired) and
-    one with a tenant in a single-tenant store (TenantRefused); no tenant reads, counts or changes
-    what is another's. Addresses are compared exactly, by code point. Safe to call from several
-    threads: a write is in the next answer of every other. A write that raises has changed nothing,
-    also when the batch it reads raises half-way.
+    Tenants: with a scope or ref without a tenant every method of a multi-tenant store raises
+    TenantRequired; with one that has a tenant every method of a single-tenant store raises
+    TenantRefused. A tenant never reads, counts or changes documents of another. Refs are compared
+    exactly, by code point.
 
-    A vector is refused with VectorInvalid, as entry and as query, if it is of another size, not
-    finite, or of no length to speak of. One of another length than 1 counts by its direction, or is
-    refused likewise.
+    Threads: all methods can be called from several threads, and a write is visible to the next read
+    of every thread. A write that raises has changed nothing, also if the iterable it was given
+    raised in the middle.
 
-    One that outlives its process keeps everything when closed, stamps too; opened with another
-    space it raises SpaceMismatch, naming both, and stays as it is. That it keeps tenants apart is
-    not forgotten.
+    Vectors: one of another size, with a value that is not finite, or with a length of nearly 0
+    raises VectorInvalid, in an entry and as a query. One whose length is not 1 is either normalized
+    or refused in the same way.
+
+    A store that outlives its process keeps everything when it is closed, also the stamps and
+    whether it is multi-tenant. Opened with another space, it raises SpaceMismatch, which names both
+    spaces, and is not changed.
     """
 
     @property
     def space(self) -> Space:
-        """Where its vectors live; fixed when the store was made."""
+        """The space of all its vectors; fixed when the store was created."""
         ...
 
     @property
     def multi_tenant(self) -> bool:
-        """Whether it keeps tenants apart; fixed when the store was made."""
+        """Whether every document has a tenant; fixed when the store was created."""
         ...
 
     def replace(
@@ -230,127 +238,123 @@ class Store(Protocol):
         batch: Iterable[tuple[Document, Sequence[Entry]]],
         stamps: Mapping[Ref, int] | None = None,
     ) -> ReplaceReport:
-        """Make each document be exactly these entries; the only way to write.
+        """Write documents, each with exactly these entries. No other method writes documents.
 
-        One transaction for the whole batch.
+        The whole batch is one transaction. Everything that a document had before is replaced: its
+        chunks, its words and its vectors. A document may have no entries. If a document is given
+        twice in a batch, the later one counts. The report has an outcome for each document that was
+        given, in the same order.
 
-        Whatever the document had before is gone: chunks, words, vectors. A document may have no
-        entries. One given twice in a batch ends as the later one. The report has an outcome for
-        each document given, in order.
+        An entry without a vector gets the vector that the store has for its fingerprint, from
+        another document or from the version that is replaced. If there is none, it is stored
+        without a vector and can be found by full-text search only, until any document with the same
+        fingerprint brings the vector, in this call or a later one.
 
-        An entry without a vector is kept and is found by words only, until its vector comes: it
-        takes the one the store has for its fingerprint, be it of another document or of the version
-        this one replaces; and one that waits takes the vector that comes with any other document of
-        the same fingerprint, in this call or a later one.
+        "unchanged": document and entries equal the stored ones in every field; nothing is written,
+        and updated_at stays. ``1``, ``1.0`` and ``True`` in metadata are different values, and are
+        returned as they were given. An update keeps created_at.
 
-        "unchanged": document and entries were there already, in every field; nothing is written,
-        times stay. ``1``, ``1.0`` and ``True`` in metadata are three values, and come back as they
-        were given. An update keeps created_at.
-
-        stamps: per ref, the order of the change. A document whose stored stamp (or that of its
-        removal) is larger is left alone and reported "stale"; an equal one applies. The stamp is
-        stored even where the outcome is "unchanged". A ref without one always applies, and leaves
-        the stored stamp as it is.
+        stamps: by ref, the order of the change. If the stored stamp of a document, or of its
+        removal, is larger, the document is not changed and is reported as "stale"; an equal stamp
+        is accepted. The stamp is stored also if the outcome is "unchanged". A document without a
+        stamp is always written, and the stored stamp stays.
 
         Raises VectorInvalid before anything is written.
         """
         ...
 
     def remove(self, refs: Iterable[Ref], stamps: Mapping[Ref, int] | None = None) -> int:
-        """Remove documents with all that belongs to them; how many were there,
-        one named twice counted once.
+        """Remove documents with everything that belongs to them. Returns how many were removed; a
+        ref that is given twice counts once.
 
-        stamps: as for `replace`. A removal's stamp is stored even if there was no such document, so
-        that an older version which arrives late is "stale"; a document of a larger stamp stays, and
-        does not count.
+        stamps: as for `replace`. The stamp of a removal is stored even if there is no such
+        document, so that an older version that arrives later is "stale". A document with a larger
+        stamp stays and is not counted.
         """
         ...
 
     def known(self, fingerprints: Collection[str]) -> Mapping[str, Vector]:
-        """The vectors already here for these fingerprints, as copies; others are left out.
+        """The stored vectors of these fingerprints, as copies. Fingerprints without a vector are
+        left out.
 
-        Handed back with `replace` they are the same: the outcome is "unchanged".
+        A vector does not change on the way: given back to `replace`, it makes the outcome
+        "unchanged".
         """
         ...
 
     def nearest(self, vector: Vector, limit: int, scope: Scope) -> Ranking:
-        """The chunks of highest cosine similarity, best first, source "vector", scores in [-1, 1].
+        """The chunks whose vectors are nearest to this one, best first. Source "vector"; a score is
+        the cosine similarity, from -1 to 1. Equal scores are in order of ChunkId.
 
-        Ties by ChunkId.
-
-        The scope holds before the limit; a smaller limit gives the beginning of the same list, 0
-        nothing. Chunks without a vector are not found. Raises VectorInvalid for the query.
+        The scope is applied before the limit. A smaller limit gives the beginning of the same list,
+        0 an empty one. Chunks without a vector are not found. Raises VectorInvalid for the query.
         """
         ...
 
     def similarity(self, ids: Sequence[ChunkId], vector: Vector) -> Vector:
-        """Cosine similarity of these chunks, float32 of shape (len(ids),).
-
-        NaN where there is no such chunk or vector.
-
-        Raises VectorInvalid for the query.
+        """The cosine similarity of each of these chunks to the vector, in the same order: float32
+        of shape (len(ids),). NaN for a chunk that does not exist or has no vector. Raises
+        VectorInvalid for the query.
         """
         ...
 
     def fetch(self, ids: Sequence[ChunkId]) -> list[StoredChunk]:
-        """The chunks with these ids, all their fields, in the order asked;
-        those that are gone are left out.
+        """The chunks with these ids, in the same order and with all their fields. Those that do not
+        exist any more are left out.
         """
         ...
 
     def get(self, ref: Ref) -> Document | None:
-        """The document exactly as it was handed over, types of metadata too;
-        None if there is none.
+        """The document exactly as it was given, with the same types in its metadata; None if there
+        is none.
         """
         ...
 
     def documents(self, scope: Scope, offset: int = 0, limit: int = 100) -> Page:
-        """A slice of the documents in scope in order of (collection, key), by code point,
-        with the total of all in scope.
+        """A page of the documents in scope, in order of (collection, key) by code point, and the
+        number of all documents in scope.
 
-        Past the end, or with limit 0, the slice is empty and the total the same. Times are ISO
-        8601, updated_at never goes back.
+        After the end, or with limit 0, the page is empty and the number is the same. Times are in
+        ISO 8601, and updated_at never goes back.
         """
         ...
 
     def stats(self, tenant: str | None = None) -> StoreStats:
-        """How much there is for this tenant; None counts the whole store, for its operator.
+        """How much there is of this tenant; None for the whole store, which is for its operator.
 
-        collections: how many documents each has, those without chunks included; a collection of no
-        documents is left out. With None, collections of one name in several tenants are counted as
-        one. In a single-tenant store "" and None are the same.
+        Documents without chunks are counted, too; collections without documents are left out. With
+        None, collections of the same name are counted together for all tenants. In a single-tenant
+        store "" and None mean the same.
         """
         ...
 
     def snapshot(self) -> AbstractContextManager[None]:
-        """Within it, all reads of this thread see one state, whatever others commit.
+        """Within the block, all reads of this thread see the same state, whatever others commit.
 
-        An inner one sees the outer's state.
-
-        It ends with its block, by an error too. Writers of other threads may be made to wait until
-        then.
+        A nested block sees the state of the outer one. A snapshot ends with its block, also after
+        an error. Writers in other threads may have to wait until then.
         """
         ...
 
     def close(self) -> None:
-        """Let go of files and connections.
+        """Close files and connections.
 
-        May be called twice; any other call afterwards raises StoreMisuse.
+        May be called again; every other method then raises StoreMisuse.
         """
         ...
 
 
 @runtime_checkable
 class Checkpoints(Protocol):
-    """A store that knows which index it is, and how far it has followed each source of changes.
+    """A store that has an identity, and remembers which changes of each source it contains.
 
-    A checkpoint is a short text under the name of a source, written in the transaction of the write
-    it speaks of. So a store that is restored from a copy says of itself how old it is. Kept as long
-    as the documents are, and with them.
+    A checkpoint is a short text that is stored under the name of a source, in the same transaction
+    as the changes that it is about. Therefore a store that was restored from a backup shows how old
+    it is. Checkpoints are kept as long as the documents, and in the same place.
 
-    identity: random text, made with the store; a copy of the store has the same, until
-    `renew_identity`. location: where the store is (host and path), the same text for the same
-    place; "" for one that is gone when its process ends.
+    identity: a random text that is made when the store is created. A copy of the store has the same
+    one, until `renew_identity`. location: host and path of the store, always the same text for the
+    same place; "" for a store that is gone when its process ends.
     """
 
     @property
@@ -359,11 +363,11 @@ class Checkpoints(Protocol):
     def location(self) -> str: ...
 
     def renew_identity(self) -> str:
-        """Become another index than the one this is a copy of; the new identity."""
+        """Give the store a new identity, and return it; for a copy that becomes its own index."""
         ...
 
     def checkpoints(self) -> Mapping[str, str]:
-        """All checkpoints by the name of their source; empty in a new store."""
+        """All checkpoints, by the name of the source; empty in a new store."""
         ...
 
     def checkpoint(self, source: str) -> str | None:
@@ -373,71 +377,70 @@ class Checkpoints(Protocol):
     def update_checkpoint(
         self, source: str, change: Callable[[str | None], str | None]
     ) -> str | None:
-        """Put what `change` makes of the checkpoint in its place, in one transaction; the new one.
+        """Read a checkpoint, change it and store it, in one transaction. Returns the new one; None
+        if it was removed.
 
-        change: given the checkpoint there is (None: none), gives the new one; None removes it. It
-        may be called twice. If it raises, nothing has changed.
+        change: gets the current checkpoint (None if there is none) and returns the new one, or None
+        to remove it. It may be called twice. If it raises, nothing has changed.
         """
         ...
 
     def advancing(
         self, source: str, change: Callable[[str | None], str]
     ) -> AbstractContextManager[None]:
-        """Within it, each `replace` and `remove` of this thread updates the checkpoint too,
-        in its own transaction.
+        """Within the block, each `replace` and `remove` of this thread also updates the checkpoint,
+        in the transaction of the write.
 
-        A write that raises leaves the checkpoint as it was; one that changes no document updates it
-        all the same. Several sources may be advanced at once, by blocks within each other.
+        change: as for `update_checkpoint`. A write that raises does not change the checkpoint; one
+        that changes no document does update it. Nested blocks update the checkpoints of several
+        sources together.
         """
         ...
 
 
 @runtime_checkable
 class Patient(Protocol):
-    """A store whose writers may have to wait for each other, and can be told for how long."""
+    """A store whose writers may have to wait for each other, at most as long as a caller allows."""
 
     def waiting_at_most(self, seconds: float) -> AbstractContextManager[None]:
-        """Within it, a write of this thread that cannot begin within so many seconds raises
-        StoreBusy, and changes nothing.
-
-        Blocks within each other: the shortest time counts.
+        """Within the block, a write of this thread that cannot begin within so many seconds raises
+        StoreBusy and changes nothing. Of nested blocks, the shortest time counts.
         """
         ...
 
 
 @runtime_checkable
 class TextSearch(Protocol):
-    """A store that finds words."""
+    """A store with full-text search."""
 
     def words(self, text: str, limit: int, scope: Scope) -> Ranking:
-        """The chunks that hold any of the words, best first by BM25 or better, source "words".
+        """The chunks whose passages contain at least one of these words, best first, ranked by BM25
+        or a better method. Source "words".
 
-        Words are those of the passage, with or without a vector; upper and lower case are one. The
-        scope holds before the limit. Words of a version that was replaced, or of a document that
-        was removed, are not found.
-        Any text is a legal query: it is never read as syntax. No word in it, no hits. A lone
-        surrogate may be refused with TextInvalid.
+        Upper and lower case make no difference, and a chunk needs no vector. The scope is applied
+        before the limit. Words of a replaced version or a removed document are not found.
+        Every text is a valid query, because nothing in it is read as query syntax; a text without
+        words finds nothing. A lone surrogate may raise TextInvalid.
         """
         ...
 
 
 @runtime_checkable
 class TextScores(TextSearch, Protocol):
-    """A store that can say what `words` gives any chunk.
+    """A store that knows the full-text score of any chunk.
 
-    With it, each candidate of a hybrid search has its true score by words, whoever found it. Where
-    it is missing, a candidate that `words` did not list within the limit counts as one without any
-    of the words.
+    With it, each candidate of a hybrid search gets its exact full-text score, whichever retriever
+    returned it. Without it, a candidate that `words` did not return within the limit counts as a
+    chunk that contains none of the words.
     """
 
     def score(self, ids: Sequence[ChunkId], text: str) -> Scores:
-        """What `words` gives these chunks for the text,
-        float64 of shape (len(ids),), in that order.
+        """The score that `words` gives to each of these chunks for the text, in the same order:
+        float64 of shape (len(ids),).
 
-        0.0 for one that `words` would not list, whatever the limit: it holds none of the words.
-        More than 0 for every other. NaN where there is no such chunk. The chunks may be of any
-        collection, with or without a vector; the tenant is that of each id. What is a legal text,
-        and what is refused, is as for `words`.
+        0.0 for a chunk that contains none of the words, above 0 for all others, NaN for a chunk
+        that does not exist. The chunks may be in any collection, and need no vector; the tenant is
+        the one of each id. Texts are accepted and refused as by `words`.
         """
         ...
 
@@ -446,19 +449,21 @@ class TextScores(TextSearch, Protocol):
 class TitleSearch(Protocol):
     """A store that finds documents by their titles.
 
-    With it, the document that is called exactly like the query comes first in a hybrid search.
-    Where it is missing, a title counts as part of the passage only.
+    With it, a document whose title equals the query comes first in a hybrid search. Without it, a
+    title counts only as a part of the passage.
     """
 
     def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
-        """The documents whose title is the text or begins with it, each by its first chunk.
+        """The first chunk of each document whose title is the text or begins with it, best first.
+        Source "title".
 
-        Source "title", best first. The score is the share of the title's words that the text has:
-        1.0 where title and text are the same words, 0.5 where the title has twice as many. Upper
-        and lower case, punctuation and white space make no difference; the words must stand at the
-        beginning, in the same order. Ties by ChunkId. The scope holds before the limit. No word in
-        the text, or a title without one: no hits. A document without chunks is not found, nor need
-        one be whose first passage does not begin with its title.
+        The score is the number of words in the text divided by the number of words in the title:
+        1.0 if both have the same words, 0.5 if the title has twice as many. The title has to begin
+        with the words of the text, in the same order; upper and lower case, punctuation and white
+        space make no difference. Equal scores are in order of ChunkId. The scope is applied before
+        the limit. A text without words finds nothing, and a title without words is never found. A
+        document without chunks is not found, and a document whose first passage does not begin with
+        its title need not be found.
         """
         ...
 
@@ -715,37 +720,43 @@ class BatchQueue(VectorQueue, Protocol):
 
 @runtime_checkable
 class Outbox(Protocol):
-    """Pending changes: the addresses of documents whose rows changed, without any values."""
+    """The pending changes of a database: the refs of rows that were written or deleted, without any
+    values.
+    """
 
     def take(self, limit: int) -> Sequence[tuple[int, Ref]]:
-        """Lease up to `limit` pending changes to the caller, as (number, ref). A later change has a
-        larger number.
+        """Lease up to `limit` pending changes to the caller, as (number, ref); empty if none is
+        pending. A later change has a larger number.
         """
         ...
 
     def done(self, numbers: Collection[int]) -> None:
-        """Delete these changes, since they are processed. Others of the same ref stay."""
+        """Delete these changes, because they are processed. Other changes of the same refs stay."""
         ...
 
     def failed(self, numbers: Collection[int], reason: str) -> None:
-        """Release these changes, to be taken again later. The outbox decides when to give up."""
+        """Release these changes, so that they are taken again later. reason: the error, for people
+        to read. The outbox decides after how many failures a change is given up.
+        """
         ...
 
 
 class Source(Protocol):
-    """Where the documents of a collection come from, as they are now."""
+    """A function that reads the documents of a collection as they are now."""
 
     def __call__(self, refs: Sequence[Ref]) -> Iterable[Document | Failure]:
-        """The documents that exist among these refs; the rest are gone. A Failure (what:
-        ``str(ref)``) for one that exists and cannot be made: its document stays as it was, and its
-        change stays pending.
+        """The documents of these refs. A ref without one was deleted, and is removed from the
+        index.
+
+        If a row exists but its document cannot be made, return a Failure whose ``what`` is
+        ``str(ref)``. Then the index keeps the document that it has, and the change stays pending.
         """
         ...
 
 
 @runtime_checkable
 class Follower(Protocol):
-    """What feeds a core with the changes of one database."""
+    """What processes the changes of one database for a core."""
 
     def sync(
         self,
@@ -754,11 +765,13 @@ class Follower(Protocol):
         pending: bool = False,
         progress: Callable[[Any], None] | None = None,
     ) -> IngestReport:
-        """Process up to `limit` pending changes (None: all); pending: then embed what has no vector
-        yet. progress: called while rows are compared with the index, with a
-        `semantic_core.orm.ReindexProgress`."""
+        """Process up to `limit` pending changes; None for all.
+
+        pending: whether to embed passages without a vector afterwards. progress: called with a
+        `semantic_core.orm.ReindexProgress` while rows are compared with the index.
+        """
         ...
 
     def close(self) -> None:
-        """End what works in the background. May be called twice."""
+        """End the background thread, if there is one. May be called again."""
         ...

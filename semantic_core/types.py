@@ -1,9 +1,9 @@
 """The records that travel through the product: frozen, and validated where they are made, so
 nothing inside checks again.
 
-Identity and content are two things. A `Ref` says *which* document; a fingerprint says *what* text
-an embedder is given. Offsets count characters (code points) of ``Document.text``. Scores are
-bigger-is-better everywhere.
+Identity and content are separate. A `Ref` says *which* document, a fingerprint *what* text an
+embedder gets. Offsets count characters (code points) of ``Document.text``. Higher scores are better
+everywhere. An invalid value raises InputError.
 
 Tested by tests/kernel/test_types.py.
 """
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Vector = NDArray[np.float32]
-    """float32, shape (dimensions,), length 1."""
+    """One vector: float32, shape (dimensions,), length 1."""
     Vectors = NDArray[np.float32]
-    """float32, shape (n, dimensions), rows of length 1."""
-else:  # the names can be imported without numpy being
+    """Several vectors: float32, shape (n, dimensions), each row of length 1."""
+else:  # so that both names can be imported without importing numpy
     Vector = Vectors = object
 
 Mode = Literal["hybrid", "vector", "text"]
@@ -46,9 +46,11 @@ INGEST_MODES: tuple[IngestMode, ...] = ("sync", "async", "auto")
 Kind = Literal["text", "code", "table", "list"]
 
 WORDS_ONLY = "none"
-"""Name of an index without an embedder: ``embedder="none"``, and the model of its space."""
+"""The name that stands for no embedder, as in ``embedder="none"``; also the model of the space of
+such an index.
+"""
 MAX_DIMENSIONS = 65_536
-"""Most numbers a vector may have."""
+"""The most dimensions that a vector may have."""
 
 _EMPTY: Mapping[str, Value] = {}
 
@@ -56,18 +58,20 @@ _EMPTY: Mapping[str, Value] = {}
 def _sorted(settings: object) -> Mapping[str, str]:
     if not isinstance(settings, Mapping):
         raise InputError(f"Space.settings must be a mapping, got {type(settings).__name__}.")
-    told = {check_unicode("A key of Space.settings", key): value for key, value in settings.items()}
-    return {key: check_unicode(f"Space.settings[{key!r}]", told[key]) for key in sorted(told)}
+    given = {
+        check_unicode("A key of Space.settings", key): value for key, value in settings.items()
+    }
+    return {key: check_unicode(f"Space.settings[{key!r}]", given[key]) for key in sorted(given)}
 
 
 @total_ordering
 @attrs.frozen(unsafe_hash=True, cache_hash=True)
 class Ref:
-    """Which document: row 5 of two collections, or of two tenants, never meet.
+    """The identity of a document.
 
-    collection: what it is one of ("article", "notes"). key: its name in there, unique.
-    tenant: whose it is; "" in a single-tenant store, never "" in a multi-tenant one. All are
-    compared exactly.
+    collection: the group it belongs to, such as "notes". key: its name, unique within collection
+    and tenant. tenant: the customer it belongs to; always "" in a single-tenant store, never "" in
+    a multi-tenant one. All three are compared exactly: upper and lower case differ.
     """
 
     collection: str
@@ -91,17 +95,18 @@ class Ref:
 
 @attrs.frozen(init=False)
 class Document:
-    """A text to be found, with what is known about it.
+    """A text to be found, with its title, metadata and media type.
 
-    text: the whole text; "" is allowed and is found by its title alone.
-    title: what a person calls it. media_type: decides who splits it ("text/plain",
-    "text/markdown").
-    metadata: what a ``where`` can ask for: str, bool, finite float, int within 64 bits, or a list
-    of str.
-    language: BCP 47 tag if known, else None.
+    text: the whole text; a document whose text is "" can be found by its title only.
+    title: "" if it has none. media_type: decides which plugin splits the text, for example
+    "text/markdown".
+    metadata: what ``where`` can filter by; a value is a str, a bool, a finite float, an int of at
+    most 64 bits, or a list of str.
+    language: a BCP 47 tag such as "en"; None if it is not known.
 
-    ``Document(source_id="5", content="...", metadata={"model": "Article"})`` means
-    ``Document(Ref("Article", "5"), "...")``; without a ``model`` the collection is "documents".
+    ``Document(source_id="5", content="...", metadata={"model": "Article"})`` is another way to
+    write a document with ``Ref("Article", "5")`` and this text and metadata; without ``model`` the
+    collection is "documents".
     """
 
     ref: Ref
@@ -151,9 +156,10 @@ class Document:
 @total_ordering
 @attrs.frozen(unsafe_hash=True, cache_hash=True)
 class ChunkId:
-    """Which chunk: the document and the place in it, from 0.
+    """The identity of a chunk: its document, and its position among the chunks of it, from 0.
 
-    Ordered, so ties sort the same everywhere.
+    Ids are ordered by ref and position, so that chunks with equal scores have the same order
+    everywhere.
     """
 
     ref: Ref
@@ -172,12 +178,12 @@ class ChunkId:
 
 @attrs.frozen
 class Chunk:
-    """A passage of a document: ``document.text[start:end] == text``.
+    """A part of a document's text: ``document.text[start:end] == text``.
 
-    kind: "text", "code", "table" or "list". headings: the path of headings above it, outermost
-    first.
-    metadata: what the splitter knows of this passage, such as ``{"language": "python"}`` of code;
-    not asked by ``where``.
+    kind: "text", "code", "table" or "list". headings: the headings above the chunk, outermost
+    first; () if there are none.
+    metadata: what the splitter found out about this chunk, such as ``{"language": "python"}`` for
+    code. ``where`` does not filter by it.
     """
 
     id: ChunkId
@@ -193,14 +199,13 @@ class Chunk:
 
 @attrs.frozen
 class Space:
-    """The full identity of an embedding space.
+    """The identity of a vector space. Vectors of two spaces are never mixed; a store refuses to be
+    opened with another space than its own.
 
-    Vectors of two spaces never mix; a store refuses another.
-
-    model: its published name. dimensions: how many numbers a vector has. task: what the vectors are
-    made for, "" for any.
-    revision: of the weights. settings: everything else that changes a vector (a prefix, a
-    truncation). The model "none" is that of an index without an embedder.
+    model: the published name of the embedding model; "none" in an index without an embedder.
+    dimensions: the number of values in a vector. task: what the vectors are made for, "" for
+    anything. revision: the version of the weights, "" if the model has only one. settings:
+    everything else that changes a vector, such as a prefix of each text.
     """
 
     model: str
@@ -228,11 +233,12 @@ class Space:
 
 @attrs.frozen(eq=False)
 class Entry:
-    """A chunk on its way into a store.
+    """A chunk in the form in which a store gets it.
 
-    passage: what is embedded and what words are searched in: context (title, headings) and text.
-    fingerprint: 32 hex digits naming (space, passage); the key of a vector.
-    vector: float32 of length 1, or None while it is still to be embedded.
+    passage: the text of the chunk with its context (title and headings), which is embedded and
+    indexed for full-text search.
+    fingerprint: a hash of vector space, tenant and passage, 32 hex digits; the key of the vector.
+    vector: None if the passage is not embedded yet.
     """
 
     chunk: Chunk
@@ -257,10 +263,10 @@ class PendingChunk:
 
 @attrs.frozen
 class Scope:
-    """Where to look. Applied inside the search, before the limit.
+    """The part of an index that a search looks at. It is applied before the limit.
 
-    tenant: "" in a single-tenant store. collections: only these; None = all, () = none.
-    filter: conditions on the documents' metadata.
+    tenant: "" in a single-tenant store. collections: only these; None for all, () for none.
+    filter: conditions on the metadata of the documents; the empty filter lets all pass.
     """
 
     tenant: str = ""
@@ -270,13 +276,16 @@ class Scope:
 
 @attrs.frozen(eq=False)
 class SearchRequest:
-    """What is asked of every retriever.
+    """A search, as every retriever gets it.
 
-    text: the query as typed. vector: of the query, or None when none could be made (then words
-    alone answer).
-    mode: what may be used. limit, offset: the slice the caller wants. pool: candidates each
-    retriever gives at most; a search asks with growing pools, each new candidate behind all earlier
-    ones. An answer should not hang on limit and offset: then pages are slices of one order.
+    text: the query as it was typed. vector: the vector of the query; None if there is none, and the
+    answer comes from full-text search alone.
+    mode: which searches to use. limit, offset: the page that the caller wants, in hits. pool: the
+    most candidates to return.
+
+    If a page needs more candidates, a retriever is asked again with a larger pool, and its new
+    candidates are put behind all earlier ones. A ranking must not depend on limit and offset; then
+    pages are slices of one order.
     """
 
     text: str
@@ -290,8 +299,8 @@ class SearchRequest:
 
 @attrs.frozen
 class Ranking:
-    """Chunks in order, best first. source: who found them ("vector", "words", ...).
-    scores: bigger is better.
+    """Chunks, best first. source: the name of the retriever, such as "vector" or "words".
+    scores: one for each id; higher is better.
     """
 
     source: str
@@ -311,8 +320,8 @@ class Ranking:
 
 @attrs.frozen
 class StoredChunk:
-    """A chunk as a store gives it back, with what is known of its document.
-    pending: it has no vector yet.
+    """A chunk as a store returns it, with title and metadata of its document.
+    pending: whether it has no vector yet.
     """
 
     chunk: Chunk
@@ -323,14 +332,16 @@ class StoredChunk:
 
 @attrs.frozen
 class SearchHit:
-    """One answer.
+    """One chunk that a search found.
 
-    score: never rises from one hit to the next, on any page; comparable within one query only. In a
-    hybrid answer from 0 to 1, where 0.5 is the middle of the candidates, however many retrievers
-    found some; in a text or vector answer what that retriever gave it (BM25; cosine from -1 to 1).
-    A plugin that fuses or reranks may have another measure or order.
-    ranks: its place per retriever that listed it, from 1. scores: what each of these gave it.
-    metadata: of the document. start, end: characters of the document's text.
+    score: never higher than that of the hit before it, on any page. Scores can be compared within
+    one answer only. In a hybrid answer a score is from 0 to 1, and 0.5 is the middle of the
+    candidates; in a text answer it is the BM25 score, in a vector answer the cosine similarity,
+    from -1 to 1. A plugin that fuses or reranks may use other scores, or another order.
+    ranks: its place in the ranking of each retriever that returned it, from 1. scores: the score
+    that each of these retrievers gave it.
+    metadata: of the document. start, end: the place of the chunk in the document's text, in
+    characters.
     """
 
     ref: Ref
@@ -348,7 +359,7 @@ class SearchHit:
 
     @property
     def id(self) -> ChunkId:
-        """Which chunk it is."""
+        """The identity of the chunk."""
         return ChunkId(self.ref, self.position)
 
 
@@ -356,10 +367,11 @@ class SearchHit:
 class SearchResults(Sequence[SearchHit]):
     """Hits, best first, and how they were found.
 
-    mode: what was really used. degraded: it is less than what was asked; reason says why, ""
-    otherwise.
-    timings: milliseconds per step ("embed", "retrieve", "fuse", "fetch", "rerank", "total"), and
-    of each plugin that retrieves ("retrieve by NAME", a part of "retrieve").
+    mode: the mode that was used, which may be another than the one that was asked for. degraded:
+    whether the answer is less complete than it was asked for. reason: why; "" if it is not
+    degraded.
+    timings: milliseconds for each step ("embed", "retrieve", "fuse", "fetch", "rerank", "total"),
+    and for each retriever of a plugin ("retrieve by NAME", a part of "retrieve").
     """
 
     query: str
@@ -385,8 +397,10 @@ class SearchResults(Sequence[SearchHit]):
 
 @attrs.frozen
 class DocumentSummary:
-    """A document in a list: all but its text. characters: length of the text.
-    pending: chunks without a vector yet.
+    """A document in a list: everything but its text.
+
+    characters: the length of the text. chunks: how many it has. pending: how many of these have no
+    vector yet. created_at, updated_at: times in ISO 8601.
     """
 
     ref: Ref
@@ -403,7 +417,9 @@ class DocumentSummary:
 
 @attrs.frozen
 class Page(Sequence[DocumentSummary]):
-    """A slice of a list in order of (tenant, collection, key). total: how many there are in all."""
+    """A part of a list of documents, in order of (tenant, collection, key). total: the number of
+    documents in the whole list.
+    """
 
     items: tuple[DocumentSummary, ...]
     total: int
@@ -421,11 +437,11 @@ class Page(Sequence[DocumentSummary]):
 
 @attrs.frozen
 class StoreStats:
-    """How much there is. pending: chunks without a vector. bytes: size on disk,
-    0 where that means nothing.
+    """How much is in a store.
 
-    collections: documents in each; one without any is not named. details: what only this store
-    knows, as words and numbers.
+    pending: chunks without a vector. bytes: the size on disk; 0 if the store is not on disk.
+    collections: the number of documents in each; collections without documents are left out.
+    details: further figures of this kind of store.
     """
 
     documents: int
@@ -443,22 +459,22 @@ Outcome = Literal["added", "updated", "unchanged", "stale"]
 
 @attrs.frozen
 class ReplaceReport:
-    """What became of each document handed over, in order.
+    """The outcome for each document that was given, in the same order.
 
-    "stale": a newer stamp was there already; nothing changed.
+    "stale": the store has a newer stamp of this document, so nothing was changed.
     """
 
     outcomes: tuple[tuple[Ref, Outcome], ...] = ()
 
     def count(self, outcome: Outcome) -> int:
-        """How many documents had this outcome."""
+        """The number of documents with this outcome."""
         return sum(1 for _, given in self.outcomes if given == outcome)
 
 
 @attrs.frozen
 class Failure:
-    """Something that was left out. what: a ref or a path, as text.
-    code: name of the error class.
+    """Something that could not be processed and was left out. what: a ref or a path, as text.
+    code: the name of the error class. reason: the message of the error.
     """
 
     what: str
@@ -470,10 +486,11 @@ class Failure:
 class IngestReport:
     """What an ingest did.
 
-    added, updated, unchanged, removed: documents. failed: those left out, each with its reason.
-    chunks: passages seen. embedded: passages the embedder was given. reused: passages whose vector
-    was there already.
-    pending: passages stored without a vector (words find them). timings: seconds per step.
+    added, updated, unchanged, removed: numbers of documents. failed: what was left out, and why.
+    chunks: the chunks of all documents that were given. embedded: passages that were sent to the
+    embedder. reused: passages whose vector was in the store already.
+    pending: passages stored without a vector; full-text search finds them. timings: seconds for
+    each step.
     """
 
     added: int = 0
@@ -489,5 +506,5 @@ class IngestReport:
 
     @property
     def complete(self) -> bool:
-        """Whether everything handed over can now be found by words and by meaning."""
+        """Whether everything that was given is stored and has its vectors."""
         return not self.failed and not self.pending

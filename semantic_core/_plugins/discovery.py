@@ -14,6 +14,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -43,8 +44,9 @@ _BY_NAME = attrgetter("info.name", "info.distribution")
 """The order in which plugins are asked and listed."""
 
 
-def built_in() -> list[PluginRecord]:
-    """The kernel's own plugins, in the order in which they are asked."""
+@cache
+def built_in() -> tuple[PluginRecord, ...]:
+    """The kernel's own plugins, in the order in which they are asked; the same for all clients."""
     from semantic_core._plugins.builtin import default_plugins
 
     version = version_of(KERNEL)
@@ -52,7 +54,7 @@ def built_in() -> list[PluginRecord]:
     for name, plugin in default_plugins():
         info = PluginInfo(name, version, KERNEL, origin="built in")
         records.append(examined(info, plugin))
-    return records
+    return tuple(records)
 
 
 def installed(wanted: Collection[str] | None, reserved: Collection[str]) -> list[PluginRecord]:

@@ -64,7 +64,7 @@ class HookDispatch:
         last among them.
         """
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
-        self._manager.add_hookspecs(hookspecs)
+        self._manager.add_hookspecs(_Specs())
         self._functions: dict[Callable[..., Any], _Function] = {}
         trace = os.environ.get("SEMANTIC_CORE_TRACE", "") not in ("", "0")
         foreign = [record for record in plugins if record.info.name not in own]
@@ -211,6 +211,17 @@ class _Function:
             result = short(outcome, _TRACED)
         call = f"{self.hook} {self.plugin}({', '.join(shown)})"
         sys.stderr.write(f"{call} -> {result} ({seconds * 1000:.1f} ms)\n")
+
+
+class _Specs:
+    """The hooks as pluggy sees them, without the rest of their module, which it would examine."""
+
+    def __init__(self) -> None:
+        for name in hookspecs.hook_names():
+            setattr(self, name, getattr(hookspecs, name))
+
+    def __dir__(self) -> list[str]:
+        return list(vars(self))
 
 
 class _Entries:

@@ -36,7 +36,7 @@ app_option = click.option(
     metavar="MODULE:NAME",
     envvar=VARIABLE,
     help=(
-        "The application whose models are meant: a SemanticCore, or a function that returns one. "
+        "Where the application binds its models: a SemanticCore, or a function that returns one. "
         f"Default: the environment variable {VARIABLE}."
     ),
 )

@@ -154,11 +154,11 @@ def sync(
         context.exit(GAP)
 
 
-@queue.command(short_help="Queue passages again that were given up.")
+@queue.command(short_help="Retry passages that were given up.")
 @click.argument("job", required=False)
 @common
 def retry(job: str | None, as_json: bool, db: str | None) -> None:
-    """Queue passages again that were given up, in JOB or in all jobs.
+    """Put passages that were given up, in JOB or in all jobs, back into the queue.
 
     They will be paid for again. If a job that was considered lost still exists at its provider, it
     is continued instead.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic
 from types import FrameType
@@ -34,7 +34,7 @@ from semantic_core.types import Failure, IngestReport
 if TYPE_CHECKING:
     from semantic_core.batch import BatchJob
     from semantic_core.core import SemanticCore
-    from semantic_core.orm import ReindexProgress
+    from semantic_core.orm import BaseORMAdapter, ReindexProgress
 
 LONGEST_PAUSE = 60.0
 """Most seconds between two attempts after repeated failures."""
@@ -72,7 +72,8 @@ def worker(
     """
     if app and db:
         raise InputError("--app names an application with its own index.", hint="Omit --db.")
-    with application(app) if app else opened(db) as core:
+    adapters: Sequence[BaseORMAdapter] = ()
+    with _in_foreground(app) if app else opened(db) as core:
         if app:
             adapters = adapters_of(core)
             note_indexes_in_memory(core, adapters)
@@ -83,9 +84,11 @@ def worker(
             with row_progress() as progress:
                 report, jobs = _round(core, progress)
             _report(report, jobs, 0.0, as_json)
+            paused = _paused_changes(adapters)
             if not as_json:
                 _note_left(core)
-            if report.failed or report.pending:
+                _note_paused(paused)
+            if report.failed or report.pending or paused:
                 context.exit(GAP)
             return
         with _stop_signals() as stop:
@@ -94,6 +97,17 @@ def worker(
             _run(core, stop, interval, as_json)
     if not as_json:
         note("Stopped after the current batch.")
+
+
+@contextmanager
+def _in_foreground(app: str) -> Iterator[SemanticCore]:
+    """The core of an application without background threads, so that this command processes and
+    reports all changes itself.
+    """
+    from semantic_core.orm.worker import in_foreground
+
+    with in_foreground(), application(app) as core:
+        yield core
 
 
 @contextmanager
@@ -179,6 +193,26 @@ def _note_left(core: SemanticCore) -> None:
         )
     if stats.failed:
         note(f"{counted(stats.failed, 'passage')} given up; see: semantic-core queue status.")
+
+
+def _paused_changes(adapters: Sequence[BaseORMAdapter]) -> dict[str, str]:
+    """What is said of each index with changes that are not processed because they failed."""
+    told = {}
+    for adapter in adapters:
+        state = adapter.status()
+        parts = []
+        if state.waiting and state.last_error:
+            parts.append(f"{counted(state.waiting, 'change')} pending after a failure")
+        if state.aborted:
+            parts.append(f"{counted(state.aborted, 'change')} given up")
+        if parts:
+            told[state.collection] = ", ".join(parts)
+    return told
+
+
+def _note_paused(paused: Mapping[str, str]) -> None:
+    for collection, text in paused.items():
+        note(f"{visible(collection)}: {text}; see: semantic-core outbox status.")
 
 
 def _with(report: IngestReport, failure: Failure) -> IngestReport:

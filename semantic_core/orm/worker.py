@@ -1,6 +1,6 @@
 """`Worker`: a thread of this process that processes pending changes, when woken and periodically.
 
-Tested by tests/orm/test_base.py.
+Tested by tests/orm/test_base.py and tests/cli/test_models.py.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import monotonic
 from weakref import WeakSet
 
@@ -22,6 +23,22 @@ LONGEST_PAUSE = 60.0
 """The longest pause after repeated failures, in seconds."""
 AT_EXIT = 5.0
 """Seconds for which a process that ends waits at most for its workers."""
+
+_foreground = threading.Event()
+
+
+@contextmanager
+def in_foreground() -> Iterator[None]:
+    """A block in which no worker of this process starts a thread, because the caller processes all
+    changes itself and reports them. Threads that run already are not stopped.
+    """
+    before = _foreground.is_set()
+    _foreground.set()
+    try:
+        yield
+    finally:
+        if not before:
+            _foreground.clear()
 
 
 class Worker:
@@ -45,9 +62,11 @@ class Worker:
         _workers.add(self)
 
     def wake(self) -> None:
-        """Call ``work()`` now. Starts the thread if this process has none."""
+        """Call ``work()`` now. Starts the thread if this process has none. Within `in_foreground`,
+        do nothing.
+        """
         with self._lock:
-            if self._stopped.is_set():
+            if self._stopped.is_set() or _foreground.is_set():
                 return
             if self._thread is None or self._process != os.getpid() or not self._thread.is_alive():
                 self._woken = threading.Event()

@@ -1,4 +1,4 @@
-"""BatchManager: what waits becomes jobs, jobs become vectors, and nothing is paid for twice."""
+"""`BatchManager`: pending passages become jobs, jobs become vectors, and nothing is paid twice."""
 
 from __future__ import annotations
 
@@ -831,7 +831,7 @@ def test_one_round_of_work_without_jobs_embeds_everything() -> None:
     assert office.manager.work() == () and office.manager.queue_stats().ready == 3
 
 
-def test_what_was_spent_is_written_down_by_day_collection_and_lane(office: Office) -> None:
+def test_what_was_spent_is_recorded_by_day_collection_and_tier(office: Office) -> None:
     office.ingest("x" * 40, mode="sync", collection="fast")
     office.ingest(*("y" * 80, "z" * 20), collection="slow")
     office.manager.flush_queue(1)
@@ -930,7 +930,7 @@ def test_a_tenant_has_no_jobs_of_its_own() -> None:
     )
 
 
-def test_errors_a_later_look_may_mend_are_noted_and_others_raised(office: Office) -> None:
+def test_errors_that_may_pass_are_noted_and_others_raised(office: Office) -> None:
     office.ingest(*texts(2))
     office.manager.flush_queue(1)
     for error in (EmbedderUnavailable("503"), EmbedderError("The key was refused.")):

@@ -56,7 +56,7 @@ def test_an_async_view_finds_what_it_wrote(site: BaseORMAdapter, alias: str) -> 
     assert asyncio.run(story()) == [[1], [1, 2]]
 
 
-def test_within_a_testcase_commits_can_be_worked_off(bind: Bind, alias: str) -> None:
+def test_within_a_testcase_commits_can_be_processed(bind: Bind, alias: str) -> None:
     index = bind()
 
     class Story(test.TestCase):

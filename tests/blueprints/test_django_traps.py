@@ -1,4 +1,4 @@
-"""What goes wrong with an index kept by Django's signals, and does not here. Trap by trap."""
+"""Mistakes that an index fed by Django's signals makes, and that the blueprint does not make."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Bind = Callable[..., BaseORMAdapter]
 # --- 24: an update, a delete, None and numbers, keys of one type ----------------------------------
 
 
-def test_trap_24_an_update_replaces_and_a_delete_removes(bind: Bind) -> None:
+def test_an_update_replaces_and_a_delete_removes(bind: Bind) -> None:
     index = bind()
     row = Article.objects.create(id=1, title="Loops", content="repeat a block")
     row.content = "repeat it again"
@@ -41,14 +41,14 @@ def test_trap_24_an_update_replaces_and_a_delete_removes(bind: Bind) -> None:
     assert held(index) == {}
 
 
-def test_trap_24_none_and_numbers_are_texts_like_others(bind: Bind) -> None:
+def test_none_and_numbers_are_texts_like_others(bind: Bind) -> None:
     index = bind(source_fields=["content", "stars", "deleted_at"])
     Article.objects.create(id=1, content=None, stars=5)
     Article.objects.create(id=2, content="dated", deleted_at=datetime(2024, 5, 6))
     assert held(index) == {"1": "5", "2": "dated\n\n2024-05-06T00:00:00"}
 
 
-def test_trap_24_filters_match_keys_by_number_text_of_a_uuid_and_instance(bind: Bind) -> None:
+def test_filters_match_keys_by_number_text_of_a_uuid_and_instance(bind: Bind) -> None:
     index = bind(metadata_fields=["author", "stars"])
     author = Author.objects.create(id=3, name="Ann")
     Article.objects.create(id=1, title="hers", stars=4, author=author)
@@ -66,7 +66,7 @@ def test_trap_24_filters_match_keys_by_number_text_of_a_uuid_and_instance(bind: 
 
 
 @pytest.mark.parametrize("capture", ["triggers", "events"])
-def test_trap_25_an_index_nobody_holds_on_to_goes_on_hearing(capture: Any, alias: str) -> None:
+def test_an_index_nobody_refers_to_still_notices_commits(capture: Any, alias: str) -> None:
     with SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[]) as core:
         core.bind(
             Note,
@@ -84,7 +84,7 @@ def test_trap_25_an_index_nobody_holds_on_to_goes_on_hearing(capture: Any, alias
                 index.uninstall()
 
 
-def test_trap_25_connected_twice_it_hears_once(bind: Bind) -> None:
+def test_connected_twice_an_index_notices_a_commit_once(bind: Bind) -> None:
     index = bind(Note, source_fields=["body"], capture="events", sync="manual")
     index.connect()
     index.install()
@@ -96,7 +96,9 @@ def test_trap_25_connected_twice_it_hears_once(bind: Bind) -> None:
     assert index.status().waiting == 0
 
 
-def test_trap_25_another_database_is_not_heard(bind: Bind, keep: Callable[[str, Any], Any]) -> None:
+def test_commits_of_another_database_are_not_noticed(
+    bind: Bind, keep: Callable[[str, Any], Any]
+) -> None:
     index = bind(Note, source_fields=["body"], capture="events", sync="manual")
     elsewhere = DjangoHarness(keep("sqlite3", DjangoHarness))
     Note(id=1, body="elsewhere").save(using=elsewhere.alias)
@@ -105,9 +107,7 @@ def test_trap_25_another_database_is_not_heard(bind: Bind, keep: Callable[[str, 
 
 
 @pytest.mark.parametrize("capture", ["triggers", "events"])
-def test_trap_25_raw_fixtures_are_indexed(
-    capture: Any, alias: str, bind: Bind, tmp_path: Path
-) -> None:
+def test_raw_fixtures_are_indexed(capture: Any, alias: str, bind: Bind, tmp_path: Path) -> None:
     index = bind(source_fields=["content", "author.name"], capture=capture)
     rows = [
         {
@@ -122,7 +122,7 @@ def test_trap_25_raw_fixtures_are_indexed(
     assert held(index) == {"1": "from a file\n\nAnn, who comes later in it"}
 
 
-def test_trap_25_statements_without_a_signal_are_seen(bind: Bind) -> None:
+def test_statements_without_a_signal_are_seen(bind: Bind) -> None:
     index = bind()
     Article.objects.bulk_create(
         Article(id=number, content=f"bulk {number}") for number in range(1, 5)
@@ -141,7 +141,7 @@ def test_trap_25_statements_without_a_signal_are_seen(bind: Bind) -> None:
     assert held(index) == {"2": "or created", "4": "bulk updated"}
 
 
-def test_trap_25_savepoints_decide_what_a_commit_tells(bind: Bind, alias: str) -> None:
+def test_savepoints_decide_what_a_commit_tells(bind: Bind, alias: str) -> None:
     index = bind()
     with transaction.atomic(using=alias):
         Article.objects.create(id=1, content="kept")
@@ -159,7 +159,7 @@ def test_trap_25_savepoints_decide_what_a_commit_tells(bind: Bind, alias: str) -
     assert held(index) == {"1": "kept", "3": "kept too"}
 
 
-def test_trap_25_only_a_savepoint_wrote_and_was_rolled_back_first(bind: Bind, alias: str) -> None:
+def test_only_a_savepoint_wrote_and_was_rolled_back_first(bind: Bind, alias: str) -> None:
     index = bind()
     with transaction.atomic(using=alias):
         with pytest.raises(ZeroDivisionError), transaction.atomic(using=alias):
@@ -170,7 +170,7 @@ def test_trap_25_only_a_savepoint_wrote_and_was_rolled_back_first(bind: Bind, al
     assert held(index) == {"2": "kept"}
 
 
-def test_trap_25_transactions_by_hand_are_left_alone(bind: Bind, alias: str) -> None:
+def test_transactions_by_hand_are_left_alone(bind: Bind, alias: str) -> None:
     index = bind()
     transaction.set_autocommit(False, using=alias)
     try:
@@ -187,7 +187,7 @@ def test_trap_25_transactions_by_hand_are_left_alone(bind: Bind, alias: str) -> 
     assert [row.id for row in index("by hand", fresh=True)] == [2]
 
 
-def test_trap_25_blocks_within_a_transaction_by_hand_are_left_alone(bind: Bind, alias: str) -> None:
+def test_blocks_within_a_transaction_by_hand_are_left_alone(bind: Bind, alias: str) -> None:
     index = bind()
     transaction.set_autocommit(False, using=alias)
     try:
@@ -200,7 +200,7 @@ def test_trap_25_blocks_within_a_transaction_by_hand_are_left_alone(bind: Bind, 
     assert sorted(row.id for row in index("in a block", fresh=True)) == [1, 2]
 
 
-def test_trap_25_a_block_that_wrote_nothing_asks_for_no_callback(bind: Bind, alias: str) -> None:
+def test_a_block_that_wrote_nothing_asks_for_no_callback(bind: Bind, alias: str) -> None:
     bind()
     with transaction.atomic(using=alias):
         with pytest.raises(ZeroDivisionError), transaction.atomic(using=alias):
@@ -219,9 +219,7 @@ def test_an_application_that_counts_its_queries_counts_its_own(bind: Bind, alias
     assert held(index) == {"1": "counted twice"}
 
 
-def test_trap_25_a_callback_that_fails_fails_no_commit_and_stops_no_other(
-    bind: Bind, alias: str
-) -> None:
+def test_a_callback_that_fails_fails_no_commit_and_stops_no_other(bind: Bind, alias: str) -> None:
     index = bind(source_fields=[lambda row: f"{1 // row.stars}"], watch_fields=["stars"])
     called = []
     with transaction.atomic(using=alias):
@@ -234,7 +232,7 @@ def test_trap_25_a_callback_that_fails_fails_no_commit_and_stops_no_other(
 # --- 26: nothing is embedded within a transaction; a delete that fails ----------------------------
 
 
-def test_trap_26_nothing_is_embedded_while_a_transaction_is_open(bind: Bind, alias: str) -> None:
+def test_nothing_is_embedded_while_a_transaction_is_open(bind: Bind, alias: str) -> None:
     index = bind()
     seen: list[bool] = []
     embed = index.core.embedder.embed_documents
@@ -250,7 +248,7 @@ def test_trap_26_nothing_is_embedded_while_a_transaction_is_open(bind: Bind, ali
     assert seen == [False]
 
 
-def test_trap_26_a_delete_that_fails_leaves_the_row_in_the_index(bind: Bind) -> None:
+def test_a_delete_that_fails_leaves_the_row_in_the_index(bind: Bind) -> None:
     index = bind()
     row = Article.objects.create(id=1, content="stays")
 
@@ -269,7 +267,7 @@ def test_trap_26_a_delete_that_fails_leaves_the_row_in_the_index(bind: Bind) -> 
 # --- 27: rows that are gone take no place; keys of two models -------------------------------------
 
 
-def test_trap_27_rows_that_are_gone_cost_no_place_in_the_answer(bind: Bind) -> None:
+def test_rows_that_are_gone_cost_no_place_in_the_answer(bind: Bind) -> None:
     index = bind()
     Article.objects.bulk_create(
         Article(id=number, content=f"one of many {number}") for number in range(1, 21)
@@ -282,7 +280,7 @@ def test_trap_27_rows_that_are_gone_cost_no_place_in_the_answer(bind: Bind) -> N
         assert not {row.id for row in found} & set(best[:8])
 
 
-def test_trap_27_equal_keys_of_two_models_are_two_documents(bind: Bind) -> None:
+def test_equal_keys_of_two_models_are_two_documents(bind: Bind) -> None:
     articles, notes = bind(), bind(Note, source_fields=["body"])
     Article.objects.create(id=1, content="an article about tides")
     Note.objects.create(id=1, body="a note about tides")

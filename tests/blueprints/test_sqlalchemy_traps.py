@@ -1,4 +1,4 @@
-"""What goes wrong with an index kept by SQLAlchemy's events, and does not here. Trap by trap."""
+"""Mistakes that an index fed by SQLAlchemy's events makes, and that the blueprint does not make."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BindTo = Callable[..., BaseORMAdapter]
 # --- 24: an update, a delete, None and numbers, keys of one type ----------------------------------
 
 
-def test_trap_24_an_update_replaces_and_a_delete_removes(engine: Engine, bind_to: BindTo) -> None:
+def test_an_update_replaces_and_a_delete_removes(engine: Engine, bind_to: BindTo) -> None:
     index = bind_to(engine)
     with Session(engine) as session:
         row = Article(id=1, title="Loops", content="repeat a block")
@@ -41,7 +41,7 @@ def test_trap_24_an_update_replaces_and_a_delete_removes(engine: Engine, bind_to
     assert held(index) == {}
 
 
-def test_trap_24_none_and_numbers_are_texts_and_filters_take_keys_and_rows(
+def test_none_and_numbers_are_texts_and_filters_take_keys_and_rows(
     engine: Engine, bind_to: BindTo
 ) -> None:
     index = bind_to(
@@ -65,7 +65,7 @@ def test_trap_24_none_and_numbers_are_texts_and_filters_take_keys_and_rows(
 
 
 @pytest.mark.parametrize("capture", ["triggers", "events"])
-def test_trap_25_an_index_nobody_holds_on_to_goes_on_hearing(capture: Any, engine: Engine) -> None:
+def test_an_index_nobody_refers_to_still_notices_commits(capture: Any, engine: Engine) -> None:
     with SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[]) as core:
         options = {"adapter": SQLAlchemyAdapter, "adapter_options": {"engine": engine}}
         core.bind(Note, **options, source_fields=["body"], capture=capture, sync="inline")
@@ -82,7 +82,9 @@ def test_trap_25_an_index_nobody_holds_on_to_goes_on_hearing(capture: Any, engin
 
 
 @pytest.mark.parametrize("capture", ["triggers", "events"])
-def test_trap_26_a_rollback_leaves_no_ghost(capture: Any, engine: Engine, bind_to: BindTo) -> None:
+def test_a_rollback_leaves_nothing_in_the_index(
+    capture: Any, engine: Engine, bind_to: BindTo
+) -> None:
     index = bind_to(engine, capture=capture)
     with Session(engine) as session:
         session.add(Article(id=1, content="flushed and rolled back"))
@@ -96,7 +98,7 @@ def test_trap_26_a_rollback_leaves_no_ghost(capture: Any, engine: Engine, bind_t
     assert index.status().waiting == 0
 
 
-def test_trap_26_a_savepoint_that_is_released_is_no_commit(engine: Engine, bind_to: BindTo) -> None:
+def test_a_savepoint_that_is_released_is_no_commit(engine: Engine, bind_to: BindTo) -> None:
     index = bind_to(engine)
     with Session(engine) as session:
         with session.begin_nested():
@@ -114,7 +116,7 @@ def test_trap_26_a_savepoint_that_is_released_is_no_commit(engine: Engine, bind_
     assert held(index) == {"2": "released too"}
 
 
-def test_trap_26_statements_without_an_event_are_seen(engine: Engine, bind_to: BindTo) -> None:
+def test_statements_without_an_event_are_seen(engine: Engine, bind_to: BindTo) -> None:
     index = bind_to(engine)
     with Session(engine) as session, session.begin():
         session.execute(
@@ -132,9 +134,7 @@ def test_trap_26_statements_without_an_event_are_seen(engine: Engine, bind_to: B
     assert held(index) == {"1": "updated", "2": "updated", "3": "mapped", "7": "by hand"}
 
 
-def test_trap_26_a_commit_of_core_is_worked_off_with_the_next(
-    engine: Engine, bind_to: BindTo
-) -> None:
+def test_a_commit_of_core_is_processed_with_the_next(engine: Engine, bind_to: BindTo) -> None:
     index = bind_to(engine)
     with engine.begin() as connection:
         connection.execute(insert(Article).values(id=1, content="by a connection"))
@@ -147,9 +147,7 @@ def test_trap_26_a_commit_of_core_is_worked_off_with_the_next(
     assert held(index) == {"1": "changed by a connection"}
 
 
-def test_trap_26_nothing_is_embedded_while_a_transaction_is_open(
-    engine: Engine, bind_to: BindTo
-) -> None:
+def test_nothing_is_embedded_while_a_transaction_is_open(engine: Engine, bind_to: BindTo) -> None:
     index = bind_to(engine)
     opened: list[int] = []
     seen: list[int] = []
@@ -180,9 +178,7 @@ def test_trap_26_nothing_is_embedded_while_a_transaction_is_open(
     assert seen == [0], "a connection was out of the pool"
 
 
-def test_trap_26_a_delete_that_fails_leaves_the_row_in_the_index(
-    engine: Engine, bind_to: BindTo
-) -> None:
+def test_a_delete_that_fails_leaves_the_row_in_the_index(engine: Engine, bind_to: BindTo) -> None:
     index = bind_to(engine)
     with Session(engine) as session:
         row = Article(id=1, content="stays")
@@ -197,7 +193,7 @@ def test_trap_26_a_delete_that_fails_leaves_the_row_in_the_index(
     assert [found.id for found in index("stays", fresh=True)] == [1]
 
 
-def test_trap_26_a_failure_of_the_index_is_no_failure_of_the_commit(
+def test_a_failure_of_the_index_is_no_failure_of_the_commit(
     engine: Engine, bind_to: BindTo
 ) -> None:
     index = bind_to(engine, source_fields=[lambda row: f"{1 // row.stars}"], watch_fields=["stars"])
@@ -207,7 +203,7 @@ def test_trap_26_a_failure_of_the_index_is_no_failure_of_the_commit(
     assert "ZeroDivisionError" in index.status().last_error
 
 
-def test_trap_26_a_scoped_session_is_a_session(engine: Engine, bind_to: BindTo) -> None:
+def test_a_scoped_session_is_a_session(engine: Engine, bind_to: BindTo) -> None:
     index = bind_to(engine)
     session = scoped_session(sessionmaker(engine))
     session.add(Article(id=1, content="scoped"))
@@ -221,9 +217,7 @@ def test_trap_26_a_scoped_session_is_a_session(engine: Engine, bind_to: BindTo) 
 # --- 27: rows that are gone take no place; keys of two models -------------------------------------
 
 
-def test_trap_27_rows_that_are_gone_cost_no_place_in_the_answer(
-    engine: Engine, bind_to: BindTo
-) -> None:
+def test_rows_that_are_gone_cost_no_place_in_the_answer(engine: Engine, bind_to: BindTo) -> None:
     index = bind_to(engine, sync="manual")
     with Session(engine) as session:
         session.add_all(
@@ -239,9 +233,7 @@ def test_trap_27_rows_that_are_gone_cost_no_place_in_the_answer(
     assert not {row.id for row in found} & set(best[:8])
 
 
-def test_trap_27_equal_keys_of_two_models_are_two_documents(
-    engine: Engine, bind_to: BindTo
-) -> None:
+def test_equal_keys_of_two_models_are_two_documents(engine: Engine, bind_to: BindTo) -> None:
     articles, notes = bind_to(engine), bind_to(engine, Note, source_fields=["body"])
     with Session(engine) as session, session.begin():
         session.add_all(
@@ -254,7 +246,7 @@ def test_trap_27_equal_keys_of_two_models_are_two_documents(
     assert [row.content for row in articles("tides")] == ["an article about tides"]
 
 
-def test_trap_27_a_uuid_is_found_by_its_usual_text(engine: Engine, bind_to: BindTo) -> None:
+def test_a_uuid_is_found_by_its_usual_text(engine: Engine, bind_to: BindTo) -> None:
     from uuid import UUID
 
     index = bind_to(engine, Parcel, source_fields=["content"])

@@ -1,5 +1,5 @@
-"""The frame around every command: help, laziness, errors as words, exit codes,
-pipes, completion.
+"""What all commands have in common: help, imports on demand, errors as text, exit codes, pipes,
+completion.
 """
 
 from __future__ import annotations

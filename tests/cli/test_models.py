@@ -1,5 +1,5 @@
-"""The command line of an application's models: how far an index is behind,
-and what brings it up again.
+"""The commands for an application's models: how many changes are pending, and how they are
+processed.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Application:
     return Application(tmp_path)
 
 
-def test_a_worker_that_runs_once_works_off_what_waits(application: Application) -> None:
+def test_a_worker_that_runs_once_processes_what_is_pending(application: Application) -> None:
     assert application.run("outbox", "status").exit_code == 0
     application.write("INSERT INTO note VALUES (1, 'one', 1), (2, 'two', 1)")
     status = application.json("outbox", "status")
@@ -93,6 +93,46 @@ def test_a_worker_that_runs_once_works_off_what_waits(application: Application) 
     done = application.run("worker", "--once")
     assert done.exit_code == 0 and "2 added" in done.stdout
     assert application.json("outbox", "status")["indexes"][0]["waiting"] == 0  # type: ignore[index]
+
+
+WAIT_FOR_THREADS = """\
+    for follower in core.followers:
+        thread = follower.worker._thread
+        if thread is not None:
+            thread.join()
+    return core
+"""
+
+
+def test_a_worker_that_runs_once_does_and_reports_everything_itself(
+    application: Application,
+) -> None:
+    module = application.folder / f"{application.name}.py"
+    source = module.read_text().replace('sync="manual"', 'sync="inline"')
+    module.write_text(source.replace("    return core\n", WAIT_FOR_THREADS))
+    application.write("CREATE TABLE note (id INTEGER PRIMARY KEY, body TEXT, size INTEGER)")
+    application.write("INSERT INTO note VALUES (1, 'one', 1), (2, 'two', 0)")
+    done = application.run("worker", "--once")
+    assert (done.exit_code, done.stdout) == (1, "1 added, 1 failed\n")
+    again = application.run("worker", "--once")
+    assert (again.exit_code, again.stdout) == (1, "nothing to do\n")
+    assert "note: 1 change given up; see: semantic-core outbox status." in again.stderr
+    application.write("UPDATE note SET body = 'new', size = 1")
+    assert application.run("worker", "--once").stdout == "1 added, 1 updated\n"
+    assert application.run("worker", "--once").stdout == "nothing to do\n"
+
+
+def test_a_worker_that_runs_once_says_which_changes_pause_after_a_failure(
+    application: Application,
+) -> None:
+    module = application.folder / f"{application.name}.py"
+    module.write_text(module.read_text().replace("_max_attempts = 1", "_max_attempts = 9"))
+    application.write("CREATE TABLE note (id INTEGER PRIMARY KEY, body TEXT, size INTEGER)")
+    application.write("INSERT INTO note VALUES (1, 'one', 1), (2, 'two', 0)")
+    application.run("worker", "--once")
+    again = application.run("worker", "--once")
+    assert (again.exit_code, again.stdout) == (1, "nothing to do\n")
+    assert "note: 1 change pending after a failure; see: semantic-core outbox" in again.stderr
 
 
 def test_a_change_that_was_given_up_is_listed_retried_and_dropped(application: Application) -> None:
@@ -112,7 +152,9 @@ def test_a_change_that_was_given_up_is_listed_retried_and_dropped(application: A
     assert application.run("outbox", "drop", "--yes").stdout == "Dropped 1 change.\n"
 
 
-def test_verify_finds_what_differs_and_reindex_and_repair_mend_it(application: Application) -> None:
+def test_verify_finds_what_differs_and_reindex_and_repair_correct_it(
+    application: Application,
+) -> None:
     application.run("outbox", "status")
     application.write("INSERT INTO note VALUES (1, 'one', 1), (2, 'two', 1)")
     application.run("worker", "--once")

@@ -1,4 +1,4 @@
-"""``--where``: what is typed, and what it then means."""
+"""``--where``: how typed conditions are understood."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is sent to a terminal, a pipe, a program, and to nobody."""
+"""What is written to a terminal, to a pipe and to a program."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The command line with third-party plugins: an embedder that is away,
-a plugin that cannot be imported.
+"""The command line with third-party plugins: an embedder that is unavailable, a plugin that cannot
+be imported.
 """
 
 from __future__ import annotations

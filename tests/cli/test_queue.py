@@ -1,4 +1,4 @@
-"""``queue`` and ``costs``, with an embedder that takes jobs, found as a plugin."""
+"""``queue`` and ``costs``, with an embedder for batch jobs that is found as a plugin."""
 
 from __future__ import annotations
 

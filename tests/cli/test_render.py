@@ -51,7 +51,7 @@ def marked(lines: Sequence[Text]) -> list[str]:
     ]
 
 
-def test_a_hit_shows_title_headings_passage_place_score_and_lanes() -> None:
+def test_a_hit_shows_title_headings_passage_place_score_and_retrievers() -> None:
     shown = plain(
         [
             *hit_texts(

@@ -156,8 +156,9 @@ def test_where_narrows_search_and_list(
 def test_the_mode_used_is_the_mode_asked_for(index: Path, mode: str) -> None:
     found = answer(index, "search", "repeat a block", "--mode", mode)
     assert found["mode"] == mode
-    lanes = {lane for hit in found["hits"] for lane in hit["ranks"]}
-    assert lanes == {"vector": {"vector"}, "text": {"words"}, "hybrid": {"vector", "words"}}[mode]
+    found_by = {name for hit in found["hits"] for name in hit["ranks"]}
+    wanted = {"vector": {"vector"}, "text": {"words"}, "hybrid": {"vector", "words"}}
+    assert found_by == wanted[mode]
 
 
 def test_chunks_gives_every_passage_and_documents_the_best(index: Path) -> None:

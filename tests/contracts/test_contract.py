@@ -1,5 +1,5 @@
-"""What the kernel ships keeps the contracts it asks of others;
-and this is all a third party has to write.
+"""The stores and embedders of the kernel keep their contracts; a plugin's test is as short as
+these.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def test_checks_say_their_name_and_their_rule():
         assert (repr(check), bool(check.__doc__)) == (f"<check {check}>", True)
 
 
-def test_an_outbox_hands_out_each_ticket_until_it_is_done():
+def test_an_outbox_hands_out_each_change_until_it_is_done():
     outbox = MemoryOutbox(attempts=2)
     assert isinstance(outbox, Outbox)
     first, second, third = (outbox.put(Ref("notes", key)) for key in ("1", "2", "1"))

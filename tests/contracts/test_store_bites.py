@@ -1,5 +1,5 @@
-"""A contract that has never failed has not been tested: things broken on purpose,
-and the check that catches each.
+"""Stores, embedders, splitters and outboxes that are broken on purpose, and the check that catches
+each.
 """
 
 from __future__ import annotations

@@ -80,10 +80,10 @@ def test_ingest_tells_rates_and_shares_that_add_up(real_text: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_search_tells_every_lane_and_misses_nothing(real_text: Path, tmp_path: Path) -> None:
+def test_search_measures_every_kind_and_misses_nothing(real_text: Path, tmp_path: Path) -> None:
     figures = measured("search", tmp_path)
-    for lane in ("words", "vector", "hybrid without the embedder", "hybrid end to end"):
-        assert figures[f"search, {lane} ms"] > 0
+    for kind in ("words", "vector", "hybrid without the embedder", "hybrid end to end"):
+        assert figures[f"search, {kind} ms"] > 0
     found = {what: value for what, value in figures.items() if what.startswith("recall@10")}
     assert len(found) == 3
     assert set(found.values()) == {1.0}

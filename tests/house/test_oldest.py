@@ -1,4 +1,6 @@
-"""What the pyprojects allow is tried: the newest releases, in ``make oldest`` the oldest."""
+"""The oldest and newest releases that the pyprojects allow are tried: the newest always, the oldest
+by ``make oldest``.
+"""
 
 from __future__ import annotations
 

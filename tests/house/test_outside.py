@@ -1,4 +1,6 @@
-"""The tool that runs other people's suites reads their results right, and hides no difference."""
+"""The tool that runs other people's test suites reads their results correctly, and hides no
+difference.
+"""
 
 from __future__ import annotations
 

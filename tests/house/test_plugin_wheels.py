@@ -1,5 +1,5 @@
-"""Third-party plugins as people get them: wheels,
-installed beside the kernel into an environment of its own.
+"""Third-party plugins as users get them: as wheels, installed with the kernel into an environment
+of their own.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SOURCES = {
             batch_size = 8
             max_chars = 500
 
-            def __init__(self, dimensions: Annotated[int, "letters told apart"] = 26) -> None:
+            def __init__(self, dimensions: Annotated[int, "letters that count"] = 26) -> None:
                 self.space = Space("letters", dimensions)
 
             def embed_documents(self, passages):
@@ -224,7 +224,7 @@ def test_one_plugin_is_shown_with_its_options_or_its_cause(scripts: Path, tmp_pa
     assert good["options"] == {
         "embedder": {
             "letters": [
-                {"name": "dimensions", "type": "int", "default": "26", "doc": "letters told apart"}
+                {"name": "dimensions", "type": "int", "default": "26", "doc": "letters that count"}
             ]
         }
     }

@@ -1,4 +1,4 @@
-"""What is sent to a service can be read by nobody on the way."""
+"""What is sent to a service cannot be read by anybody on the way."""
 
 from __future__ import annotations
 

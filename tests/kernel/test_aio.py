@@ -1,4 +1,4 @@
-"""The front door for event loops: the same answers, a loop that goes on,
+"""`AsyncSemanticCore`: the same answers, an event loop that is never blocked,
 and cancellations that leave nothing half done.
 """
 
@@ -74,7 +74,7 @@ async def test_every_call_gives_what_the_blocking_one_gives() -> None:
         assert await core.remove(LOOPS.ref) == 1
 
 
-async def test_a_tenants_front_door_is_async_too() -> None:
+async def test_a_client_of_one_tenant_is_async_too() -> None:
     async with AsyncSemanticCore(opened(multi_tenant=True)) as core:
         await core.tenant("acme").ingest(LOOPS)
         assert len(await core.tenant("acme").search("repeat")) == 1

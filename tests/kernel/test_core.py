@@ -1,4 +1,4 @@
-"""The front door: names and objects, tenants, and what it refuses."""
+"""`SemanticCore`: names and objects, tenants, and what is refused."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_an_unknown_name_says_what_there_is() -> None:
         ),
     ],
 )
-def test_a_number_of_another_kind_is_refused_at_the_door(
+def test_a_number_of_another_kind_is_refused_where_it_is_passed(
     call: Callable[[SemanticCore], object], message: str
 ) -> None:
     core = opened()
@@ -259,7 +259,7 @@ def test_a_multi_tenant_store_answers_no_call_without_a_tenant() -> None:
             call()
 
 
-def test_a_front_door_of_one_tenant_refuses_refs_of_another() -> None:
+def test_a_client_of_one_tenant_refuses_refs_of_another() -> None:
     acme = opened(multi_tenant=True).tenant("acme")
     for call in (
         lambda: acme.get(Ref("notes", "1", "globex")),
@@ -272,7 +272,7 @@ def test_a_front_door_of_one_tenant_refuses_refs_of_another() -> None:
     assert acme.tenant("acme").search("x").hits == ()
 
 
-def test_a_single_tenant_store_has_no_front_door_for_tenants() -> None:
+def test_a_single_tenant_store_has_no_clients_for_tenants() -> None:
     with pytest.raises(TenantRefused, match="multi_tenant=True"):
         opened().tenant("acme")
     with pytest.raises(TenantRefused):
@@ -285,7 +285,7 @@ def test_a_tenant_has_a_proper_name(name: Any) -> None:
         opened(multi_tenant=True).tenant(name)
 
 
-def test_closing_a_tenants_front_door_leaves_the_index_open() -> None:
+def test_closing_the_client_of_a_tenant_leaves_the_index_open() -> None:
     core = opened(multi_tenant=True)
     with core.tenant("acme") as acme:
         acme.ingest(note("1", "x"))

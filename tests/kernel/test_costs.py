@@ -1,4 +1,6 @@
-"""The ledger of costs: what was paid is in it, by whom and for what, as the provider counted."""
+"""The ledger of costs has what was paid, for which tenant and collection, as the provider counted
+it.
+"""
 
 from __future__ import annotations
 

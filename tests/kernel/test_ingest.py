@@ -1,5 +1,5 @@
-"""Ingest: the same call twice is the same state, nothing is paid for twice,
-and a gap is said aloud.
+"""Ingest: the same call twice gives the same state, nothing is paid for twice, and what is missing
+is reported.
 """
 
 from __future__ import annotations

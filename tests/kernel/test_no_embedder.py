@@ -1,5 +1,5 @@
-"""An index without an embedder: keyword search that was asked for,
-so nothing is degraded and nothing waits.
+"""An index without an embedder: full-text search was asked for, so no answer is degraded and no
+passage is pending.
 """
 
 from __future__ import annotations

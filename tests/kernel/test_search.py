@@ -1,5 +1,5 @@
-"""Search: filters before the limit, one hit per document,
-and an answer that says how it was made.
+"""Search: filters are applied before the limit, there is one hit for each document, and the answer
+says how it was made.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def test_every_step_is_timed() -> None:
     assert timings["total"] >= max(timings["retrieve"], timings["embed"])
 
 
-def test_each_mode_uses_its_lanes_only() -> None:
+def test_each_mode_uses_its_retrievers_only() -> None:
     core = opened(documents=ANIMALS)
     assert set(core.search("tusks", mode="text")[0].ranks) == {"words"}
     assert set(core.search("tusks", mode="vector")[0].ranks) == {"vector"}
@@ -318,7 +318,7 @@ def test_every_title_of_real_documents_finds_them_first_as_typed_and_in_plain_wo
             assert plain(core.search(query, limit=1)[0].title) == plain(name)
 
 
-def test_scores_of_a_hybrid_answer_lie_between_0_and_1_with_any_number_of_lanes() -> None:
+def test_scores_of_a_hybrid_answer_are_between_0_and_1_with_any_number_of_retrievers() -> None:
     core = opened(documents=ANIMALS)
     for query in ("zebra", "walrus", "the ice", "Walrus"):
         results = core.search(query)
@@ -382,7 +382,7 @@ def test_a_store_without_words_answers_by_meaning_and_says_so() -> None:
         core.search("walrus")
 
 
-def test_a_lane_that_raises_is_left_out_and_named() -> None:
+def test_a_retriever_that_raises_is_left_out_and_named() -> None:
     class Broken:
         @hookimpl
         def semantic_retrieve(self, request: SearchRequest) -> Ranking:
@@ -395,7 +395,7 @@ def test_a_lane_that_raises_is_left_out_and_named() -> None:
     assert "graph is down" in results.reason
 
 
-def test_a_further_lane_takes_part_in_the_order() -> None:
+def test_a_further_retriever_takes_part_in_the_order() -> None:
     class Pinned:
         @hookimpl
         def semantic_retrieve(self, request: SearchRequest) -> Ranking:

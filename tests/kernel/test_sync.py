@@ -1,5 +1,5 @@
-"""Sync: a pending change is an address; what it leads to is read as it is now,
-and an older state never wins.
+"""Sync: a pending change is an address; its row is read as it is now, and an older state never
+overwrites a newer one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Plain text: nothing lost, nothing too long, cut where a reader would."""
+"""Plain text: nothing is lost, no chunk is too long, and it is cut where a reader would."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The records: what they refuse and in which words, and that they can be trusted as values."""
+"""The records: what they refuse, with which message, and that they are values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an embedder answers is checked before anything relies on it."""
+"""The vectors of an embedder are checked before they are used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The in-memory store, beyond the contract: the reference must itself be right."""
+"""The store in memory, beyond the contract: it is the reference for others, so it must be right
+itself.
+"""
 
 from __future__ import annotations
 

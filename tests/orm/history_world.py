@@ -67,7 +67,7 @@ class Application:
     tag_column: ClassVar[str] = "tag"
 
     def open(self, database: Database, core: SemanticCore) -> BaseORMAdapter:
-        """Connect, see to the table, and bind its index, which is worked off by hand;
+        """Connect, make sure of the table, and bind its index, which is processed by hand;
         install nothing.
         """
         raise NotImplementedError
@@ -447,8 +447,9 @@ def new_world(kind: str, application: type[Application]) -> Iterator[World]:
     )
     try:
         with new_database(kind, folder) as database:
-            world = World(folder, PLACES[kind](database, application))
+            # The world declares models from its first host on.
             declared, pause = list(SemanticIndex._declared), agreement.PAUSE
+            world = World(folder, PLACES[kind](database, application))
             agreement.PAUSE = 0.0  # nobody else is in the middle of something: no use in waiting
             try:
                 yield world

@@ -1,5 +1,5 @@
-"""The smallest ORM there can be, on the standard library's SQLite: rows are objects,
-a database is a file.
+"""The smallest possible ORM, on the standard library's SQLite: rows are objects, a database is a
+file.
 
 It stands for "some ORM nobody has written an adapter for yet": the rules of `BaseORMAdapter` are
 tried on it.

@@ -1,4 +1,4 @@
-"""The kit of adapters holds for the adapter of the smallest ORM there can be."""
+"""The adapter of the smallest possible ORM passes the checks for adapters."""
 
 from __future__ import annotations
 

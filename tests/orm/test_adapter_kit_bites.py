@@ -1,6 +1,4 @@
-"""A contract that has never failed has not been tested: adapters broken on purpose,
-and the check that catches each.
-"""
+"""Adapters that are broken on purpose, and the check that catches each."""
 
 from __future__ import annotations
 
@@ -58,7 +56,7 @@ class OtherCapture(MiniKitAdapter):
 
 
 class OnlyEvents(MiniKitAdapter):
-    """An adapter that hears what the ORM tells and nothing else, whatever it is asked for."""
+    """An adapter that notices what the ORM reports and nothing else, whatever `capture` is."""
 
     def __init__(self, *args: Any, capture: Any = None, **options: Any) -> None:
         super().__init__(*args, capture="events", **options)

@@ -1,4 +1,6 @@
-"""An index keeps itself: whatever happens to the rows, the index holds what is committed."""
+"""An index of models is always up to date: whatever happens to the rows, it has the rows that are
+committed.
+"""
 
 from __future__ import annotations
 
@@ -156,7 +158,7 @@ def test_a_related_row_that_changes_reindexes_its_own(shelf: Shelf) -> None:
     assert shelf.indexed() == {}
 
 
-def test_a_condition_is_looked_at_when_the_change_is_worked_off(shelf: Shelf) -> None:
+def test_a_condition_is_evaluated_when_the_change_is_processed(shelf: Shelf) -> None:
     shelf.Article.create(id=1, title="a", content="one", draft=1)
     assert shelf.indexed() == {}
     shelf.db.run("UPDATE article SET draft = 0")
@@ -196,7 +198,7 @@ def test_rows_that_were_there_before_are_noted_and_indexed_on_demand(tmp_path: P
     assert [row.id for row in Note.search("another")][0] == 2
 
 
-def test_verify_finds_what_went_by_unseen_and_repair_mends_it(shelf: Shelf) -> None:
+def test_verify_finds_unnoticed_changes_and_repair_indexes_them(shelf: Shelf) -> None:
     for number in range(1, 6):
         shelf.Article.create(id=number, title=f"t{number}", content=f"text {number}")
     assert shelf.Article.search.verify().sound
@@ -349,7 +351,7 @@ begun.wait(30)
     assert (tmp_path / "done").exists()
 
 
-def test_threads_that_write_at_the_same_time_are_all_heard(shelf: Shelf) -> None:
+def test_commits_of_threads_that_write_at_the_same_time_are_all_noticed(shelf: Shelf) -> None:
     def write(start: int) -> None:
         for number in range(start, start + 10):
             shelf.Article.create(id=number, title="t", content=f"text {number}")
@@ -496,7 +498,7 @@ def test_an_index_bound_to_another_core_leaves_the_first_one(shelf: Shelf) -> No
     assert shelf.indexed() == {} and other.documents().total == 1
 
 
-def test_an_index_may_join_and_leave_while_others_are_worked_off(shelf: Shelf) -> None:
+def test_an_index_may_join_and_leave_while_changes_of_others_are_processed(shelf: Shelf) -> None:
     coordinator = shelf.adapters[0].coordinator
     going_through = coordinator.adapters.items()
     other = shelf.core.bind(
@@ -510,7 +512,7 @@ def test_an_index_may_join_and_leave_while_others_are_worked_off(shelf: Shelf) -
     assert set(coordinator.adapters) == {"article"}
 
 
-def test_a_closed_core_hears_no_more_commits(
+def test_a_closed_core_notices_no_more_commits(
     shelf: Shelf, caplog: pytest.LogCaptureFixture
 ) -> None:
     shelf.core.close()
@@ -715,7 +717,7 @@ def test_an_index_without_a_table_keeps_no_other_from_being_compared(
 
 
 def test_triggers_that_went_are_said_and_put_back_at_the_next_commit(shelf: Shelf) -> None:
-    """Another program took them away, of which nothing is heard here."""
+    """Another program removed them, which this process does not notice by itself."""
     index = shelf.Article.search
     shelf.Article.create(id=1, title="Kept", content="walrus")
     assert not index("walrus").degraded

@@ -1,6 +1,4 @@
-"""Where an index lies that nobody gave a place: beside the application's package,
-not in the working folder.
-"""
+"""The default place of an index: beside the application's package, not in the working folder."""
 
 from __future__ import annotations
 

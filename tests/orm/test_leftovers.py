@@ -1,5 +1,5 @@
-"""What an index that is gone leaves behind: shown, and taken away;
-at once where its table is gone too.
+"""What a removed index left in a database: it is listed and can be removed; at once if its table is
+gone, too.
 """
 
 from __future__ import annotations

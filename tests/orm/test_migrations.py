@@ -1,5 +1,5 @@
-"""Which statements triggers make way for, what Alembic is told,
-and what a trigger does without its outbox.
+"""Which statements make triggers step aside, what Alembic is told, and what a trigger does without
+its outbox.
 """
 
 from __future__ import annotations

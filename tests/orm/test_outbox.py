@@ -1,5 +1,5 @@
-"""Pending changes live in the application's transactions, belong to one worker at a time,
-and come back until they are done.
+"""Pending changes are written in the application's transactions, belong to one worker at a time,
+and are taken again until they are processed.
 """
 
 from __future__ import annotations
@@ -396,7 +396,7 @@ def test_after_the_last_try_a_change_is_aborted_kept_and_listed(
     assert outbox.aborted(["comment"]) == []
 
 
-def test_a_poisoned_change_blocks_no_other(outbox: SqlOutbox, clock: Clock) -> None:
+def test_a_change_that_always_fails_blocks_no_other(outbox: SqlOutbox, clock: Clock) -> None:
     outbox.add("article", ["poison"])
     outbox.add("article", ["1", "2"])
     (poison,) = outbox.claim(1)

@@ -1,5 +1,5 @@
-"""What the fixtures for applications' tests promise: never behind, also in what is rolled back;
-and put back afterwards.
+"""The fixtures for the tests of applications: an index that is always up to date, also within a
+transaction that is rolled back, and that is put back afterwards.
 """
 
 from __future__ import annotations
@@ -295,7 +295,7 @@ def test_a_binding_that_was_there_is_there_again(app: App, request: pytest.Fixtu
             assert app.core.documents().total == 0
         assert app.Article.search.core is app.core
         app.Article.create(id=2, title="Files", content="open and close")
-        assert sorted(app.found("open repeat")) == [1, 2]  # its own core works off what was left
+        assert sorted(app.found("open repeat")) == [1, 2]  # its own core processes what was left
         with rebound(SettledCore(SimilarEmbedder())):
             pass
         app.start(other)

@@ -1,4 +1,6 @@
-"""A core answers for its own database; another database under the same alias gets another core."""
+"""A core is used for its own database only; another database under the same alias gets another
+core.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Discovery: whatever is wrong with a plugin is named with what mends it,
-and the others go on working.
+"""Discovery: whatever is wrong with a plugin is reported with its remedy, and the other plugins
+still work.
 """
 
 from __future__ import annotations
@@ -304,7 +304,7 @@ def semantic_stores():
 """
 
 
-def test_the_default_store_is_ours_whatever_a_stranger_offers(
+def test_the_default_store_is_ours_whatever_a_third_party_offers(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the distribution the name comes with, not by the name of an entry point."""
@@ -328,7 +328,7 @@ def test_the_default_store_is_ours_whatever_a_stranger_offers(
     assert "conflict" in run("list").stdout
 
 
-def test_a_stranger_is_never_the_default_store_in_our_place(site: Site) -> None:
+def test_a_third_party_store_never_replaces_the_default_store(site: Site) -> None:
     """Where ours is not installed, or broken."""
     site.add("sqlite", STORE_OF.format(name="sqlite"))
     for source in (None, "raise OSError"):
@@ -339,7 +339,7 @@ def test_a_stranger_is_never_the_default_store_in_our_place(site: Site) -> None:
             loaded.create_store("sqlite", Space("hash", 4), {})
 
 
-def test_two_strangers_that_offer_one_name_are_each_told_of_the_other(site: Site) -> None:
+def test_two_third_party_plugins_of_one_name_are_each_told_of_the_other(site: Site) -> None:
     for name in ("ant", "bee"):
         site.add(name, STORE_OF.replace("sqlite", "duck").format(name=name))
     loaded = Plugins.load(["ant", "bee"])

@@ -1,4 +1,4 @@
-"""Fusion: one ranking out of several, that keeps how clear-cut each was."""
+"""Fusion: one ranking from several, which preserves how clear each of them was."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def ranking(source: str, **scores: float) -> Ranking:
 
 
 def known(**scores: Mapping[ChunkId, float]) -> OtherScores:
-    """Of lanes that can score what they did not list."""
+    """The scores of retrievers that can score what they did not return."""
 
-    def true_scores(lane: Ranking, others: Sequence[ChunkId]) -> list[float] | None:
-        if lane.source not in scores:
+    def true_scores(ranking: Ranking, others: Sequence[ChunkId]) -> list[float] | None:
+        if ranking.source not in scores:
             return None
-        return [scores[lane.source].get(id, nan) for id in others]
+        return [scores[ranking.source].get(id, nan) for id in others]
 
     return true_scores
 
@@ -39,13 +39,13 @@ def keys(fused: Ranking) -> list[str]:
     return [id.ref.key for id in fused.ids]
 
 
-def test_a_lane_that_is_alone_keeps_its_order_and_is_shown_between_0_and_1() -> None:
+def test_a_single_retriever_keeps_its_order_and_is_shown_between_0_and_1() -> None:
     fused = fuse_scores([ranking("vector", a=-0.01, b=-0.03)])
     assert keys(fused) == ["a", "b"]
     assert fused.scores == pytest.approx((1 / (1 + exp(-1)), 1 / (1 + exp(1))))
 
 
-def test_a_lane_that_lists_one_candidate_is_heard_above_the_noise_of_the_other() -> None:
+def test_a_retriever_that_returns_one_candidate_counts_more_than_the_noise_of_the_other() -> None:
     vector = Ranking("vector", tuple(IDS), tuple(1 - number / 100 for number in range(30)))
     for score in (7.5, 0.0, -3.0):
         only = Ranking("words", (IDS[-1],), (score,))
@@ -56,43 +56,43 @@ def test_a_lane_that_lists_one_candidate_is_heard_above_the_noise_of_the_other()
         )
 
 
-def test_a_lane_that_lists_equal_candidates_puts_them_before_those_it_did_not_list() -> None:
+def test_equal_candidates_of_a_retriever_come_before_those_it_did_not_return() -> None:
     vector = Ranking("vector", tuple(IDS), tuple(1 - number / 100 for number in range(30)))
     equal = Ranking("other", (IDS[-2], IDS[-1]), (0.0, 0.0))
     assert fuse_scores([vector, equal]).ids[:2] == (IDS[-2], IDS[-1])
 
 
-def test_what_a_lane_lists_counts_more_than_what_it_does_not_where_it_cannot_score_others() -> None:
+def test_what_a_retriever_returns_counts_more_than_what_it_does_not_return() -> None:
     for shift in (0.0, -1.5, -9.0):
-        lane = ranking("other", a=1.0 + shift, b=0.5 + shift)
+        one = ranking("other", a=1.0 + shift, b=0.5 + shift)
         beside = ranking("vector", b=0.5, c=0.5, a=0.5)
-        assert keys(fuse_scores([lane, beside])) == ["a", "b", "c"]
+        assert keys(fuse_scores([one, beside])) == ["a", "b", "c"]
 
 
-def test_what_is_called_like_the_query_stands_first_whatever_the_lanes_say() -> None:
-    lanes = [
+def test_what_is_called_like_the_query_comes_first_whatever_the_retrievers_say() -> None:
+    rankings = [
         ranking("vector", a=0.9, b=0.8, c=0.1, d=0.0),
         ranking("words", a=30.0, b=9.0, d=2.0, c=1.0),
     ]
-    fused = fuse_scores([*lanes, ranking("title", c=1.0, d=0.5)])
+    fused = fuse_scores([*rankings, ranking("title", c=1.0, d=0.5)])
     assert keys(fused)[0] == "c"
     assert fused.scores[0] >= fused.scores[1]
-    both = fuse_scores([*lanes, ranking("title", c=1.0, d=1.0)])
+    both = fuse_scores([*rankings, ranking("title", c=1.0, d=1.0)])
     assert set(keys(both)[:2]) == {"c", "d"}
-    begun = fuse_scores([*lanes, ranking("title", d=0.999, c=1.0)])
+    begun = fuse_scores([*rankings, ranking("title", d=0.999, c=1.0)])
     assert keys(begun)[0] == "c"
 
 
 def test_the_beginning_of_a_title_counts_for_as_much_as_it_is_of_it() -> None:
-    lanes = [ranking("vector", a=1.0, b=0.9, c=0.0), ranking("words", a=1.0, b=0.9, c=0.0)]
+    rankings = [ranking("vector", a=1.0, b=0.9, c=0.0), ranking("words", a=1.0, b=0.9, c=0.0)]
     place = [
-        keys(fuse_scores([*lanes, ranking("title", c=share)])).index("c")
+        keys(fuse_scores([*rankings, ranking("title", c=share)])).index("c")
         for share in (0.1, 0.95, 1.0)
     ]
     assert place == [2, 1, 0]
 
 
-def test_what_both_lanes_like_wins() -> None:
+def test_what_both_retrievers_rank_high_wins() -> None:
     fused = fuse_scores(
         [ranking("vector", a=0.9, b=0.8, c=0.1), ranking("words", b=9.0, c=8.0, d=1.0)]
     )
@@ -105,10 +105,10 @@ def test_a_clear_winner_beats_a_narrow_one() -> None:
     assert keys(fuse_scores([vector, words]))[0] == "a"
 
 
-def test_a_candidate_of_the_other_lane_gets_its_exact_score() -> None:
-    lanes = [ranking("vector", a=0.9, b=0.5), ranking("words", c=9.0, b=1.0)]
-    without = fuse_scores(lanes)
-    exact = fuse_scores(lanes, known(vector={ChunkId(Ref("c", "c"), 0): 0.89}))
+def test_a_candidate_of_the_other_retriever_gets_its_exact_score() -> None:
+    rankings = [ranking("vector", a=0.9, b=0.5), ranking("words", c=9.0, b=1.0)]
+    without = fuse_scores(rankings)
+    exact = fuse_scores(rankings, known(vector={ChunkId(Ref("c", "c"), 0): 0.89}))
     assert keys(exact)[0] == "c"
     assert (
         dict(zip(keys(exact), exact.scores, strict=True))["c"]
@@ -116,13 +116,13 @@ def test_a_candidate_of_the_other_lane_gets_its_exact_score() -> None:
     )
 
 
-def test_a_candidate_without_any_score_counts_as_the_lowest_of_the_lane() -> None:
-    lanes = [ranking("vector", a=0.9, b=0.5), ranking("words", c=9.0, b=1.0)]
-    unknown = fuse_scores(lanes, known(vector={ChunkId(Ref("c", "c"), 0): nan}))
-    assert unknown == fuse_scores(lanes, known(vector={ChunkId(Ref("c", "c"), 0): 0.5}))
+def test_a_candidate_without_any_score_counts_as_the_lowest_of_the_retriever() -> None:
+    rankings = [ranking("vector", a=0.9, b=0.5), ranking("words", c=9.0, b=1.0)]
+    unknown = fuse_scores(rankings, known(vector={ChunkId(Ref("c", "c"), 0): nan}))
+    assert unknown == fuse_scores(rankings, known(vector={ChunkId(Ref("c", "c"), 0): 0.5}))
 
 
-def test_a_lane_in_which_all_are_alike_decides_nothing() -> None:
+def test_a_retriever_with_equal_scores_only_decides_nothing() -> None:
     fused = fuse_scores([ranking("vector", a=0.5, b=0.5), ranking("words", b=2.0, a=1.0)])
     assert keys(fused) == ["b", "a"]
 
@@ -153,18 +153,18 @@ scores = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30)
 def test_the_result_holds_every_candidate_once_best_first_with_finite_scores(  # type: ignore[no-untyped-def]
     left: list[float], right: list[float], random
 ) -> None:
-    lanes = []
+    rankings = []
     for source, values in (("vector", left), ("words", right)):
         ids = random.sample(IDS, len(values))
-        lanes.append(Ranking(source, tuple(ids), tuple(sorted(values, reverse=True))))
-    fused = fuse_scores(lanes)
-    assert sorted(fused.ids) == sorted({*lanes[0].ids, *lanes[1].ids})
+        rankings.append(Ranking(source, tuple(ids), tuple(sorted(values, reverse=True))))
+    fused = fuse_scores(rankings)
+    assert sorted(fused.ids) == sorted({*rankings[0].ids, *rankings[1].ids})
     assert list(fused.scores) == sorted(fused.scores, reverse=True)
     assert all(0 <= score <= 1 for score in fused.scores)
 
 
 @given(scores, st.floats(0.1, 100), st.floats(-100, 100))
-def test_the_unit_and_the_zero_of_a_lane_do_not_matter(
+def test_the_unit_and_the_zero_of_a_retrievers_scores_do_not_matter(
     values: list[float], unit: float, zero: float
 ) -> None:
     values = sorted({round(value, 3) for value in values}, reverse=True)

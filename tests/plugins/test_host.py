@@ -1,4 +1,4 @@
-"""The plugins of one front door: asked in order, checked once, and whoever fails is named."""
+"""The plugins of one core: called in order, checked once, and one that fails is named."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_the_first_in_order_of_name_answers_and_the_kernel_answers_last() -> Non
     assert asked == ["z", "a", "bb"]
 
 
-def test_each_front_door_has_its_own_plugins() -> None:
+def test_each_core_has_its_own_plugins() -> None:
     one = Plugins.load([plugin("one", semantic_split=lambda document: [])])
     other = Plugins.load([])
     assert one.split(DOCUMENT, 50) == []
@@ -536,14 +536,14 @@ def test_a_retriever_that_breaks_the_contract_is_left_out_with_its_reason(
     answer: Any, fault: str
 ) -> None:
     plugins = [
-        plugin("lane", semantic_retrieve=lambda: answer),
+        plugin("wrong", semantic_retrieve=lambda: answer),
         plugin("other", semantic_retrieve=lambda: Ranking("other", (A,), (1,))),
     ]
     rankings, reasons, *_ = Plugins.load(plugins).retrieve(
         attrs.evolve(REQUEST, vector=HashEmbedder().embed_query("x")), STORE
     )
     assert {ranking.source for ranking in rankings} == {"vector", "words", "other"}
-    assert len(reasons) == 1 and reasons[0].startswith(f"plugin lane: semantic_retrieve: {fault}")
+    assert len(reasons) == 1 and reasons[0].startswith(f"plugin wrong: semantic_retrieve: {fault}")
 
 
 def test_a_retriever_that_raises_silences_nobody() -> None:

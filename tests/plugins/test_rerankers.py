@@ -1,5 +1,5 @@
-"""Rerankers: what one of them left out stays out, whoever fails beside it;
-one that fails ends the search, unless it says that it only orders.
+"""Rerankers: a hit that one of them removed stays removed, whichever other one fails; a reranker
+that fails ends the search, unless it is marked as one that only orders.
 """
 
 from __future__ import annotations

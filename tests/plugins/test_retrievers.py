@@ -1,5 +1,5 @@
-"""What a plugin's retriever finds is held to the scope: tenant, collections, ``where``;
-and what is gone takes nobody's place.
+"""The candidates of a plugin's retriever are limited to the scope (tenant, collections, ``where``),
+and removed chunks take no place in an answer.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from semantic_core._memory.store import MemoryStore
 from semantic_core.testing import HashEmbedder
 
 
-class Lane:
+class Service:
     """Answers what the function gives, whatever the scope."""
 
     def __init__(self, find: Callable[[SearchRequest], Sequence[ChunkId]]) -> None:
@@ -32,7 +32,7 @@ class Lane:
     @hookimpl
     def semantic_retrieve(self, request: SearchRequest) -> Ranking:
         ids = tuple(self.find(request))[: request.pool]
-        return Ranking("lane", ids, tuple(float(-place) for place in range(len(ids))))
+        return Ranking("service", ids, tuple(float(-place) for place in range(len(ids))))
 
 
 class CountingStore(MemoryStore):
@@ -48,7 +48,7 @@ def opened(
 ) -> SemanticCore:
     embedder = HashEmbedder()
     store = CountingStore(embedder.space, **options)
-    core = SemanticCore(store=store, embedder=embedder, plugins=[Lane(find)])
+    core = SemanticCore(store=store, embedder=embedder, plugins=[Service(find)])
     for document in documents:
         door = core.tenant(document.ref.tenant) if document.ref.tenant else core
         door.ingest(document)
@@ -69,19 +69,19 @@ def first(*documents: Document) -> Callable[[SearchRequest], Sequence[ChunkId]]:
 
 
 @pytest.mark.parametrize("mode", ["hybrid", "vector", "text"])
-def test_nothing_of_another_tenant_is_found_by_a_lane(mode: Any) -> None:
+def test_nothing_of_another_tenant_is_found_by_a_retriever(mode: Any) -> None:
     mine, theirs = note("mine", tenant="acme"), note("theirs", "Peas.", tenant="other")
     core = opened(first(theirs, mine), mine, theirs, multi_tenant=True)
     results = core.tenant("acme").search("beans climb", mode=mode)
     assert keys(results) == ["mine"]
     assert results.degraded
     assert results.reason == (
-        "plugin Lane: semantic_retrieve: wanted ids within the scope, got some of another tenant"
+        "plugin Service: semantic_retrieve: wanted ids within the scope, got some of another tenant"
     )
     assert "other" not in results.reason.replace("another", "")
 
 
-def test_nothing_of_another_collection_is_found_by_a_lane() -> None:
+def test_nothing_of_another_collection_is_found_by_a_retriever() -> None:
     note_, mail = note("note"), note("mail", collection="mails")
     core = opened(first(mail, note_), note_, mail)
     results = core.search("beans climb", collections=["notes"])
@@ -95,22 +95,22 @@ def test_nothing_of_another_collection_is_found_by_a_lane() -> None:
 @pytest.mark.parametrize(
     "where", [{"secret": False}, {"secret": {"ne": True}}, {"year": {"gte": 3}}]
 )
-def test_where_holds_for_what_a_lane_finds(where: Any) -> None:
+def test_where_holds_for_what_a_retriever_finds(where: Any) -> None:
     shown = note("open", metadata={"secret": False, "year": 5})
     hidden = note("secret", "Peas.", metadata={"secret": True, "year": 1})
     core = opened(first(hidden, shown), shown, hidden)
     results = core.search("beans climb", where=where)
     assert keys(results) == ["open"]
     assert results.reason == (
-        "plugin Lane: semantic_retrieve: wanted ids within the scope, "
+        "plugin Service: semantic_retrieve: wanted ids within the scope, "
         "got some that where leaves out"
     )
-    assert results[0].ranks["lane"] == 1
+    assert results[0].ranks["service"] == 1
     assert not core.search("beans climb").degraded
 
 
 def test_ids_that_are_gone_cost_no_hits() -> None:
-    """The service behind a lane lags: ten hits asked for are ten hits, on every page."""
+    """The service behind a retriever lags: ten hits asked for are ten hits, on every page."""
     documents = [note(f"{number:02}") for number in range(50)]
     ghosts = [ChunkId(Ref("notes", f"gone{number}"), 0) for number in range(40)]
     real = [ChunkId(document.ref, 0) for document in documents]
@@ -128,10 +128,10 @@ def test_ids_that_are_gone_cost_no_hits() -> None:
             assert page.hits == whole.hits[offset : offset + 10]
             assert len(page) == 10
         assert not whole.degraded
-        assert {hit.ranks.get("lane") for hit in whole} == {None, 1, 2, 3, 4, 5}
+        assert {hit.ranks.get("service") for hit in whole} == {None, 1, 2, 3, 4, 5}
 
 
-def test_a_lane_that_knows_only_what_is_gone_is_asked_deeper() -> None:
+def test_a_retriever_that_returns_only_removed_chunks_is_asked_for_more() -> None:
     documents = [note(f"{number:03}", "Peas." + " x" * number) for number in range(120)]
     ghosts = [ChunkId(Ref("notes", f"gone{number}"), 0) for number in range(100)]
     real = [ChunkId(document.ref, 0) for document in documents]
@@ -140,10 +140,10 @@ def test_a_lane_that_knows_only_what_is_gone_is_asked_deeper() -> None:
     assert keys(found) == [document.ref.key for document in documents[:50]]
 
 
-def test_the_time_of_each_lane_is_told_by_its_plugin() -> None:
+def test_the_time_of_each_retriever_is_reported_by_its_plugin() -> None:
     core = opened(first(note("note")), note("note"))
     timings = core.search("beans climb").timings
-    assert 0 <= timings["retrieve by Lane"] <= timings["retrieve"]
+    assert 0 <= timings["retrieve by Service"] <= timings["retrieve"]
     assert not any("core." in step for step in timings)
 
 

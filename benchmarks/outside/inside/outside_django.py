@@ -19,7 +19,7 @@ TEXT = (models.CharField, models.TextField)
 
 def bind(counts: Counts) -> None:
     """From here on the models of every test database are bound,
-    and worked off before a test is undone.
+    and processed before a test is undone.
     """
     adapters: dict[str, Any] = {}
     _after_database_is_made(lambda connection: _bind_all(connection, counts, adapters))
@@ -66,7 +66,7 @@ def _after_database_is_made(call: Callable[[Any], None]) -> None:
 
 
 def _before_test_is_undone(adapters: dict[str, Any]) -> None:
-    """A TestCase never commits, so what it wrote is worked off here, while it is still there."""
+    """A TestCase never commits, so what it wrote is processed here, while it is still there."""
     undone = TransactionTestCase._post_teardown
 
     def post_teardown(self: Any) -> Any:

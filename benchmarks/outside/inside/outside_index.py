@@ -62,7 +62,7 @@ class _CountingStore(MemoryStore):
 
 
 def new_core(counts: Counts) -> SemanticCore:
-    """An empty index. Changes are worked off right after the commit,
+    """An empty index. Changes are processed right after the commit,
     by the thread that committed.
     """
     embedder = SimilarEmbedder(64)

@@ -1,5 +1,5 @@
-"""A service on this machine, a clock that tests turn,
-and a clean interpreter for those that ask what gets imported.
+"""Fixtures: the fake Gemini service, a clock that tests control, and a new interpreter for tests of
+what is imported.
 """
 
 from __future__ import annotations

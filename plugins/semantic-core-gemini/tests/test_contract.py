@@ -1,5 +1,5 @@
-"""It keeps the contract of an embedder, with both models,
-spoken over the wire by the real google-genai client.
+"""`GeminiEmbedder` keeps the contract of an embedder, with both models and through the real
+google-genai client.
 """
 
 from __future__ import annotations

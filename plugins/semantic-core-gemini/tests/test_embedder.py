@@ -149,7 +149,7 @@ def test_equal_passages_are_paid_for_once(gemini: FakeGemini) -> None:
     assert np.array_equal(rows[0], rows[2]) and not np.array_equal(rows[0], rows[1])
 
 
-def test_a_poisoned_text_is_found_and_the_others_are_paid_for_once(gemini: FakeGemini) -> None:
+def test_a_refused_text_is_found_and_the_others_are_paid_for_once(gemini: FakeGemini) -> None:
     gemini.poison = "POISON"
     texts = [f"text {number}" + (" POISON" if number in (13, 77) else "") for number in range(100)]
     made = embedder(gemini)
@@ -216,7 +216,7 @@ def test_what_an_answer_brought_is_kept_although_the_next_call_fails(
     assert gemini.bill(KEY).texts == 11
 
 
-def test_the_kernel_stores_all_but_the_poisoned_text_and_pays_once(gemini: FakeGemini) -> None:
+def test_the_kernel_stores_all_but_the_refused_text_and_pays_once(gemini: FakeGemini) -> None:
     gemini.poison = "POISON"
     made = embedder(gemini)
     with SemanticCore(store="memory", embedder=made) as core:

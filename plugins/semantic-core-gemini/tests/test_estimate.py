@@ -1,6 +1,4 @@
-"""What an import is going to cost, told before it,
-within a twentieth of what is billed in the end.
-"""
+"""The estimated cost of an import differs by at most a twentieth from what is billed in the end."""
 
 from __future__ import annotations
 
@@ -87,7 +85,7 @@ def test_equal_passages_and_none_are_estimated_as_they_are_paid(gemini: FakeGemi
     assert (nothing.texts, nothing.tokens, nothing.counted, nothing.cost()) == (0, 0, 0, 0)
 
 
-def test_an_estimate_has_a_price_for_both_lanes_and_a_time(gemini: FakeGemini) -> None:
+def test_an_estimate_has_a_price_for_both_tiers_and_a_time(gemini: FakeGemini) -> None:
     made = embedder(gemini, texts_per_minute=600)
     estimate = made.estimate(texts("english", 1_000), ask=False)
     assert estimate.cost() == Decimal("0.15") * estimate.tokens / 1_000_000

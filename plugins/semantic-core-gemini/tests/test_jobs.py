@@ -1,5 +1,5 @@
-"""Batch jobs: texts go up, vectors come back by their keys,
-whatever the service does in between.
+"""Batch jobs: passages are uploaded, and vectors are assigned by their keys, whatever the service
+does in between.
 """
 
 from __future__ import annotations

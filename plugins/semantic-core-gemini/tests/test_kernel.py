@@ -1,5 +1,5 @@
-"""The kernel's batch manager and this embedder: texts wait, go up as a job,
-and are found by meaning when it is done.
+"""The kernel's batch manager with this embedder: passages are pending, are submitted as a job, and
+get their vectors when it has ended.
 """
 
 from __future__ import annotations

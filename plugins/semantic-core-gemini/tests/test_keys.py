@@ -1,4 +1,4 @@
-"""A keyring holds one key for every day and one for batches, and lets nobody see either."""
+"""A keyring has one key for interactive calls and one for batch jobs, and shows neither."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_batch_without_its_own_key_is_refused_before_anything_is_sent(gemini: 
     assert gemini.requests == []
 
 
-def test_each_lane_uses_its_own_key_and_never_the_other(gemini: FakeGemini) -> None:
+def test_each_price_tier_uses_its_own_key_and_never_the_other(gemini: FakeGemini) -> None:
     embedder = GeminiEmbedder(GoogleKeyring(EVERY_DAY, BATCH), base_url=gemini.url, dimensions=128)
     embedder.embed_query("a query")
     embedder.embed_documents(["a passage"])

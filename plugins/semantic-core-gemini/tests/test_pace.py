@@ -1,4 +1,5 @@
-"""The service is asked as often as it allows, and left alone when it is ill.
+"""Calls stay within the rate limit, and pause while the service fails. On a clock that tests
+control.
 
 On a clock that tests turn.
 """

@@ -1,4 +1,4 @@
-"""How the kernel meets the plugin."""
+"""The kernel finds the plugin, and opens its embedder with the options of the settings."""
 
 from __future__ import annotations
 

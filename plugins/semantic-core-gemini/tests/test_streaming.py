@@ -1,4 +1,4 @@
-"""A job of any size goes through a memory of one size: texts up, vectors down."""
+"""The memory that a job needs does not grow with its size, neither for passages nor for vectors."""
 
 from __future__ import annotations
 

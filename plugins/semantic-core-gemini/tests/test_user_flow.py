@@ -1,4 +1,4 @@
-"""Two keys, one import in the background, one call when one likes: what a person writes."""
+"""What a user writes: two keys, one import in the background, and interactive calls in between."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A clock that tests turn: sleeping takes no time, and is written down."""
+"""A clock that tests control: sleeping takes no time, and is recorded."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""One embedder for all tests of this folder,
-and a clean interpreter for those that ask what gets imported.
+"""Fixtures: one embedder for all tests of this folder, and a new interpreter for tests of what is
+imported.
 """
 
 from __future__ import annotations

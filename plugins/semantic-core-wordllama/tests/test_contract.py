@@ -1,4 +1,4 @@
-"""It keeps the contract of an embedder."""
+"""`WordLlamaEmbedder` keeps the contract of an embedder."""
 
 from __future__ import annotations
 

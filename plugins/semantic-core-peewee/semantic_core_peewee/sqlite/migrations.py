@@ -304,28 +304,35 @@ def newest() -> int:
 def migrate(raw: Any, first: dict[str, str] | None = None) -> int:
     """Take the missing steps, each in a transaction of its own; return the version reached.
 
-    first: the content of the meta table of a new file. It is written in the first step, so no file
-    is ever without it.
+    first: the content of the meta table of a new file. A new file takes all steps in one
+    transaction, and is never without that content.
     """
+    if first is not None:
+        with transaction(raw):
+            for step in STEPS:
+                _take_if_missing(raw, step, first)
+        return version_of(raw)
     for step in STEPS:
         with transaction(raw):
-            # Looked at inside: another process may have been faster.
-            if step.number <= version_of(raw):
-                continue
-            take(raw, step)
-            if step.number == 1:
-                raw.execute(f"pragma application_id = {APPLICATION_ID}")
-                raw.executemany(
-                    "insert into semantic_index_meta (key, value) values (?, ?)",
-                    list((first or {}).items()),
-                )
-            row = (step.number, step.name, datetime.now(UTC).isoformat())
-            raw.execute(
-                "insert into semantic_index_migration (number, name, applied_at) values (?, ?, ?)",
-                row,
-            )
-            raw.execute(f"pragma user_version = {step.number}")
+            _take_if_missing(raw, step, {})
     return version_of(raw)
+
+
+def _take_if_missing(raw: Any, step: Step, first: dict[str, str]) -> None:
+    """Take a step within the transaction that is open, unless another process was faster."""
+    if step.number <= version_of(raw):
+        return
+    take(raw, step)
+    if step.number == 1:
+        raw.execute(f"pragma application_id = {APPLICATION_ID}")
+        raw.executemany(
+            "insert into semantic_index_meta (key, value) values (?, ?)", list(first.items())
+        )
+    row = (step.number, step.name, datetime.now(UTC).isoformat())
+    raw.execute(
+        "insert into semantic_index_migration (number, name, applied_at) values (?, ?, ?)", row
+    )
+    raw.execute(f"pragma user_version = {step.number}")
 
 
 def take(raw: Any, step: Step) -> None:

@@ -1,4 +1,4 @@
-"""`init_database`: once at start-up, again whenever one likes."""
+"""`init_database` can be called once at start-up, and again at any time."""
 
 from __future__ import annotations
 

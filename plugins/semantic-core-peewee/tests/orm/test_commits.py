@@ -26,95 +26,95 @@ class Oops(Exception):
     """What goes wrong in an application."""
 
 
-class Ear:
-    """Counts what it is told, and checks that no transaction is open then."""
+class Listener:
+    """Counts commits, and checks that no transaction is open when it is called."""
 
     def __init__(self, db: Any) -> None:
-        self.db, self.heard = db, 0
-        commits_of(db).after(self.hear)
+        self.db, self.commits = db, 0
+        commits_of(db).after(self.count)
 
-    def hear(self) -> None:
+    def count(self) -> None:
         assert not in_transaction(self.db)
-        self.heard += 1
+        self.commits += 1
 
 
 @pytest.fixture
-def ear(database: Any) -> Ear:
+def listener(database: Any) -> Listener:
     """On every kind of database in turn, with a table t (x)."""
     database.execute_sql("CREATE TABLE t (x INTEGER)")
-    return Ear(database)
+    return Listener(database)
 
 
 def add(db: Any) -> None:
     db.execute_sql("INSERT INTO t (x) VALUES (1)")
 
 
-def test_a_statement_of_its_own_is_a_commit(ear: Ear) -> None:
-    add(ear.db)
-    assert ear.heard == 1
-    ear.db.execute_sql(" -- a note\n/* and another */ insert into t (x) select x from t")
-    assert ear.heard == 2
+def test_a_statement_of_its_own_is_a_commit(listener: Listener) -> None:
+    add(listener.db)
+    assert listener.commits == 1
+    listener.db.execute_sql(" -- a note\n/* and another */ insert into t (x) select x from t")
+    assert listener.commits == 2
 
 
-def test_reading_is_none(ear: Ear) -> None:
-    ear.db.execute_sql("SELECT x FROM t").fetchall()
-    ear.db.execute_sql("WITH w AS (SELECT 1 AS x) SELECT x FROM w").fetchall()
-    with ear.db.atomic():
-        ear.db.execute_sql("SELECT x FROM t").fetchall()
-    assert ear.heard == 0
+def test_reading_is_none(listener: Listener) -> None:
+    listener.db.execute_sql("SELECT x FROM t").fetchall()
+    listener.db.execute_sql("WITH w AS (SELECT 1 AS x) SELECT x FROM w").fetchall()
+    with listener.db.atomic():
+        listener.db.execute_sql("SELECT x FROM t").fetchall()
+    assert listener.commits == 0
 
 
-def test_a_block_is_one_however_deep_it_goes(ear: Ear) -> None:
-    with ear.db.atomic():
-        add(ear.db)
-        with ear.db.atomic():
-            add(ear.db)
-            with ear.db.savepoint():
-                add(ear.db)
-        assert ear.heard == 0
-    assert ear.heard == 1
+def test_a_block_is_one_however_deep_it_goes(listener: Listener) -> None:
+    with listener.db.atomic():
+        add(listener.db)
+        with listener.db.atomic():
+            add(listener.db)
+            with listener.db.savepoint():
+                add(listener.db)
+        assert listener.commits == 0
+    assert listener.commits == 1
 
 
-def test_what_is_rolled_back_is_never_heard(ear: Ear) -> None:
-    with pytest.raises(Oops), ear.db.atomic():
-        add(ear.db)
+def test_what_is_rolled_back_is_never_noticed(listener: Listener) -> None:
+    with pytest.raises(Oops), listener.db.atomic():
+        add(listener.db)
         raise Oops
-    with ear.db.atomic() as block:
-        add(ear.db)
+    with listener.db.atomic() as block:
+        add(listener.db)
         block.rollback()
-    ear.db.execute_sql("BEGIN")
-    add(ear.db)
-    ear.db.execute_sql("ROLLBACK")
-    assert ear.heard == 0
+    listener.db.execute_sql("BEGIN")
+    add(listener.db)
+    listener.db.execute_sql("ROLLBACK")
+    assert listener.commits == 0
     with pytest.raises(peewee.DatabaseError):
-        ear.db.execute_sql("INSERT INTO nowhere VALUES (1)")
-    assert ear.heard == 0
+        listener.db.execute_sql("INSERT INTO nowhere VALUES (1)")
+    assert listener.commits == 0
 
 
 def test_a_callback_that_fails_neither_stops_the_others_nor_reaches_the_application(
-    ear: Ear, caplog: pytest.LogCaptureFixture
+    listener: Listener, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Broken:
-        def hear(self) -> None:
+        def count(self) -> None:
             raise Oops("no")
 
-    broken, last = Broken(), Ear(ear.db)
-    commits = commits_of(ear.db)
+    broken, last = Broken(), Listener(listener.db)
+    commits = commits_of(listener.db)
     commits._after.insert(0, commits._after.pop())
-    commits.after(broken.hear)
+    commits.after(broken.count)
     commits._after.insert(0, commits._after.pop())
-    with ear.db.atomic():
-        add(ear.db)
-    assert (ear.heard, last.heard) == (1, 1) and "Oops: no" in caplog.text
-    assert ear.db.execute_sql("SELECT count(*) FROM t").fetchone()[0] == 1
+    with listener.db.atomic():
+        add(listener.db)
+    assert (listener.commits, last.commits) == (1, 1) and "Oops: no" in caplog.text
+    assert listener.db.execute_sql("SELECT count(*) FROM t").fetchone()[0] == 1
 
 
 def test_a_time_limit_after_a_commit_reaches_the_application_as_what_it_is(database: Any) -> None:
     """And not as a transaction that cannot be rolled back."""
 
-    class Slow(Ear):
-        def hear(self) -> None:
-            super().hear()
+    class Slow(Listener):
+        def count(self) -> None:
+            super().count()
             signal.raise_signal(signal.SIGALRM)
 
     def ring(number: int, frame: Any) -> None:
@@ -123,14 +123,14 @@ def test_a_time_limit_after_a_commit_reaches_the_application_as_what_it_is(datab
     database.execute_sql("CREATE TABLE t (x INTEGER)")
     before = signal.signal(signal.SIGALRM, ring)
     try:
-        ear = Slow(database)
+        listener = Slow(database)
         with pytest.raises(Oops, match="time is up"), database.atomic():
             add(database)
         with pytest.raises(Oops, match="time is up"):
             add(database)
     finally:
         signal.signal(signal.SIGALRM, before)
-    assert ear.heard == 2
+    assert listener.commits == 2
     assert database.execute_sql("SELECT count(*) FROM t").fetchone()[0] == 2
     with pytest.raises(Oops, match="by itself"), database.atomic():
         database.execute_sql("DELETE FROM t")
@@ -138,11 +138,14 @@ def test_a_time_limit_after_a_commit_reaches_the_application_as_what_it_is(datab
     assert database.execute_sql("SELECT count(*) FROM t").fetchone()[0] == 2
 
 
-def test_callbacks_go_with_their_objects(ear: Ear) -> None:
-    other = Ear(ear.db)
+def test_callbacks_go_with_their_objects(listener: Listener) -> None:
+    other = Listener(listener.db)
     del other
-    add(ear.db)
-    assert ear.heard == 1 and len(commits_of(ear.db)._living(commits_of(ear.db)._after)) == 1
+    add(listener.db)
+    assert (
+        listener.commits == 1
+        and len(commits_of(listener.db)._living(commits_of(listener.db)._after)) == 1
+    )
 
 
 def test_a_callback_may_write_itself(database: Any) -> None:
@@ -151,14 +154,14 @@ def test_a_callback_may_write_itself(database: Any) -> None:
     class Writer:
         times = 0
 
-        def hear(self) -> None:
+        def count(self) -> None:
             self.times += 1
             with database.atomic():
                 add(database)
             add(database)
 
     writer = Writer()
-    commits_of(database).after(writer.hear)
+    commits_of(database).after(writer.count)
     add(database)
     assert writer.times == 1 and database.execute_sql("SELECT count(*) FROM t").fetchone()[0] == 3
 
@@ -166,15 +169,15 @@ def test_a_callback_may_write_itself(database: Any) -> None:
 def test_a_commit_that_is_refused_is_none(db: Any) -> None:
     db.execute_sql("CREATE TABLE parent (id INTEGER PRIMARY KEY)")
     db.execute_sql("CREATE TABLE child (p INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED)")
-    ear = Ear(db)
+    listener = Listener(db)
     with pytest.raises(peewee.IntegrityError), db.atomic():
         db.execute_sql("INSERT INTO child VALUES (1)")
-    assert ear.heard == 0 and db.execute_sql("SELECT count(*) FROM child").fetchone()[0] == 0
+    assert listener.commits == 0 and db.execute_sql("SELECT count(*) FROM child").fetchone()[0] == 0
 
 
-def test_threads_do_not_hear_each_others_open_transactions(db: Any) -> None:
+def test_threads_do_not_notice_each_others_open_transactions(db: Any) -> None:
     db.execute_sql("CREATE TABLE t (x INTEGER)")
-    ear = Ear(db)
+    listener = Listener(db)
     go, done = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -188,13 +191,13 @@ def test_threads_do_not_hear_each_others_open_transactions(db: Any) -> None:
     thread.start()
     go.wait(5)
     add(db)
-    assert ear.heard == 1
+    assert listener.commits == 1
     done.set()
     thread.join()
-    assert ear.heard == 1
+    assert listener.commits == 1
 
 
-def test_a_database_has_one_ear_however_often_it_is_asked_for(db: Any) -> None:
+def test_a_database_has_one_commit_listener_however_often_it_is_asked_for(db: Any) -> None:
     run = commits_of(db)._execute
     assert commits_of(db) is commits_of(db) and commits_of(db)._execute == run
 
@@ -286,13 +289,13 @@ def test_the_queries_of_the_index_have_a_log_of_their_own(
     assert told and all("semantic_" in sql or "SELECT" in sql for sql in told)
 
 
-def test_what_goes_past_the_database_object_is_heard_with_the_next_commit(one_shelf: Any) -> None:
+def test_what_bypasses_the_database_object_is_noticed_with_the_next_commit(one_shelf: Any) -> None:
     one_shelf.db.cursor().execute(
         "INSERT INTO article (title, content, stars, draft) VALUES ('past', 'text', 0, 0)"
     )
     assert one_shelf.indexed() == {} and one_shelf.Article.search.status().waiting == 1
-    one_shelf.Article.create(title="heard", content="text")
-    assert sorted(one_shelf.indexed().values()) == ["heard|text", "past|text"]
+    one_shelf.Article.create(title="commits", content="text")
+    assert sorted(one_shelf.indexed().values()) == ["commits|text", "past|text"]
 
 
 def test_a_worker_thread_leaves_no_connection_open(

@@ -250,7 +250,7 @@ UNSEEN = {
 
 
 @pytest.mark.parametrize("statements", UNSEEN.values(), ids=UNSEEN)
-def test_what_no_trigger_saw_is_found_by_verify_and_mended_by_repair(
+def test_what_no_trigger_saw_is_found_by_verify_and_indexed_by_repair(
     on_postgresql: Any, statements: tuple[str, ...]
 ) -> None:
     shelf, other = on_postgresql

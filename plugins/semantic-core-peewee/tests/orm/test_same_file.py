@@ -1,4 +1,4 @@
-"""The index in the application's own file: rows and words are one transaction."""
+"""The index in the application's own file: one transaction writes rows and documents."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ def _in_thread(work: Callable[[], None]) -> None:
     thread.join()
 
 
-def test_threads_that_write_are_all_heard(desk: Desk) -> None:
+def test_commits_of_all_threads_are_noticed(desk: Desk) -> None:
     def write(start: int) -> None:
         for number in range(start, start + 8):
             with desk.db.atomic("IMMEDIATE"):

@@ -139,7 +139,7 @@ def test_a_transaction_by_hand_is_one_too(shelf: Any) -> None:
     assert len(shelf.indexed()) == 3
 
 
-def test_a_commit_in_the_middle_of_a_block_is_heard_at_the_latest_at_its_end(shelf: Any) -> None:
+def test_a_commit_in_the_middle_of_a_block_is_noticed_at_the_latest_at_its_end(shelf: Any) -> None:
     with pytest.raises(Oops), shelf.db.atomic() as transaction:
         shelf.Article.create(title="committed", content="text")
         transaction.commit()
@@ -303,7 +303,7 @@ def test_a_search_in_a_transaction_indexes_nothing_that_may_be_rolled_back(shelf
     assert shelf.indexed() == {}
 
 
-def test_paused_changes_wait_and_are_worked_off_afterwards(shelf: Any) -> None:
+def test_paused_changes_wait_and_are_processed_afterwards(shelf: Any) -> None:
     with shelf.Article.search.pause():
         shelf.Article.create(title="a", content="text")
         shelf.Article.create(title="b", content="text")
@@ -356,7 +356,7 @@ def _bind(shelf: Any) -> None:
     bind_declared(PeeweeAdapter, shelf.core, database=shelf.db)
 
 
-def test_verify_names_what_went_by_unseen_and_repair_mends_it(shelf: Any) -> None:
+def test_verify_names_unnoticed_changes_and_repair_indexes_them(shelf: Any) -> None:
     rows = [shelf.Article.create(title=f"t{n}", content=f"text {n}") for n in range(5)]
     search = shelf.Article.search
     search.uninstall()

@@ -1,4 +1,4 @@
-"""Copies of a store: never half there, and put in place beside nothing of another file."""
+"""Copies of a store: never incomplete, and never put beside the log of another file."""
 
 from __future__ import annotations
 

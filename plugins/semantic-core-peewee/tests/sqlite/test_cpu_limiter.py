@@ -1,5 +1,5 @@
-"""Who computes when: in the order of coming, those in the middle of a search first,
-and never more than there are cores.
+"""The order in which searches compute: as they come, but those that have begun go first; never more
+at once than there are cores.
 """
 
 from __future__ import annotations

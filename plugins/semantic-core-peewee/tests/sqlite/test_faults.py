@@ -1,4 +1,6 @@
-"""Disks that fail: all or nothing, the true cause told, and the store usable again."""
+"""Disks that fail: a write is complete or has changed nothing, the error names the cause, and the
+store can be used again.
+"""
 
 from __future__ import annotations
 

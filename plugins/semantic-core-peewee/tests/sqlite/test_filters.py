@@ -1,6 +1,4 @@
-"""Filters: exactly what `Filter.matches` says,
-and never a word of the caller in the text of a statement.
-"""
+"""Filters: exactly what `Filter.matches` says, and no value of a caller in SQL text."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The ledger of batch jobs in the file: older files get it, processes share it,
-and the words of jobs stay small.
+"""The ledger of batch jobs in the file: older files get one, processes share it, and it stays
+small.
 """
 
 from __future__ import annotations

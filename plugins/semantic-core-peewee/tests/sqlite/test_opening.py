@@ -1,4 +1,6 @@
-"""Opening: a file is made once, brought up when it is older, and left alone when it is not ours."""
+"""Opening: a file is created once, upgraded if it is older, and not changed if it belongs to
+another program.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the store presents itself: a light module, one hook, names for users."""
+"""The store as a plugin: a module that is light to import, one hook, and names for users."""
 
 from __future__ import annotations
 

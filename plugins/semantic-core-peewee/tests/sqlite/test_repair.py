@@ -1,4 +1,4 @@
-"""What is derived can be damaged, is found, and is made anew without any embedder."""
+"""Everything derived that was damaged is found, and is made again without an embedder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lane of meaning: exact, fresh in every thread and process, and closed to poison."""
+"""Vector search: exact, up to date in every thread and process, and safe from invalid vectors."""
 
 from __future__ import annotations
 
@@ -255,7 +255,7 @@ POISON = {
 
 
 @pytest.mark.parametrize("poison", POISON.values(), ids=POISON)
-def test_poison_gets_neither_in_nor_asked(
+def test_invalid_vectors_are_neither_stored_nor_accepted_as_queries(
     poison: Any, store: SqliteStore, item: Callable[..., Any], vector: Callable[[str], Any]
 ) -> None:
     store.replace([item("good", "good"), item("waiting", "waiting", vectors=False)])

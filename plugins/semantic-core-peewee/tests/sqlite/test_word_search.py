@@ -1,4 +1,6 @@
-"""Full-text search: nothing old is found, nothing in a query is syntax, and ties have an order."""
+"""Full-text search: removed words are not found, nothing in a query is syntax, and equal scores
+have an order.
+"""
 
 from __future__ import annotations
 
@@ -422,7 +424,7 @@ def test_given_chunks_score_what_words_gives_them_whether_words_are_remembered_o
 def test_given_chunks_score_what_words_gives_them_after_every_write(
     open_store: Callable[..., SqliteStore], item: Callable[..., Any], scores_first: bool
 ) -> None:
-    """Whether what is remembered has heard of the write or not yet;
+    """Whether the cached words include the write or not yet;
     and an old snapshot has numbers of its own.
     """
     made = random.Random(8)

@@ -1,5 +1,5 @@
-"""Whatever becomes of the bytes of a file: reading it does not crash,
-and damage that changes an answer is found.
+"""Whatever happens to the bytes of a file: reading it does not crash, and damage that changes an
+answer is found.
 """
 
 from __future__ import annotations

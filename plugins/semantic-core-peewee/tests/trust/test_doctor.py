@@ -1,5 +1,5 @@
-"""The command an operator has: one line per finding, everything derived made anew,
-a backup that is the store.
+"""`doctor` and `backup`: one line for each finding, everything derived is made again, and a backup
+is a complete store.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Any text is a legal query, any filter is data, and no vector is poison:
-what is tried here is meant to break in.
+"""Any text is a valid query, any filter is data, and no invalid vector is accepted: the inputs of
+these tests are attacks.
 """
 
 from __future__ import annotations
@@ -526,7 +526,7 @@ def poison_vectors(seed: int, amount: int) -> Iterator[Any]:
             )
 
 
-def test_no_poison_vector_is_stored_and_none_ranks(folder: Path) -> None:
+def test_no_invalid_vector_is_stored_and_none_ranks(folder: Path) -> None:
     stored: list[str] = []
     with closing(SqliteStore(SPACE, folder / "poison.db")) as store:
         good = [item(Ref("good", str(number)), f"good {number}") for number in range(20)]

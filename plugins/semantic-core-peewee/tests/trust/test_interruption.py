@@ -1,4 +1,4 @@
-"""Whatever a signal handler raises, and wherever it comes: the thread goes on as if it never was.
+"""Whatever a signal handler raises, and whenever: the thread goes on as if nothing had happened.
 
 A time limit, or Ctrl-C in a notebook, may come between any two steps. Here one comes at a line, and
 then everything is asked that could be stuck: what this thread reads and writes next, what others
@@ -60,7 +60,7 @@ def ring(number: int, frame: FrameType | None) -> None:
 @cache
 def leaving(file: str) -> frozenset[int]:
     """The lines of a file where ``with`` blocks end, which a tracer is told between the block and
-    the end of what it holds; no signal is ever heard there.
+    the end of what it holds; no signal is ever handled there.
     """
     tree = ast.parse(Path(file).read_text("utf-8"))
     blocks = [node for node in ast.walk(tree) if isinstance(node, ast.With)]
@@ -69,6 +69,12 @@ def leaving(file: str) -> frozenset[int]:
     for item in items:
         found |= set(range(item.lineno, (item.end_lineno or item.lineno) + 1))
     return frozenset(found)
+
+
+@cache
+def is_at(file: str, places: tuple[str, ...]) -> bool:
+    """Whether a file is at one of these places: parts of paths."""
+    return any(place in file for place in places)
 
 
 class Cut:
@@ -82,22 +88,34 @@ class Cut:
         self.at, self.lines, self.within = at, 0, within
 
     def __call__(self, frame: FrameType, event: str, argument: Any) -> Any:
-        if not any(place in frame.f_code.co_filename for place in self.within or OURS):
+        """Told of a call: follows what is done within it, if it counts."""
+        file = frame.f_code.co_filename
+        if not is_at(file, self.within or OURS):
             return None
         if self.within:
             frame.f_trace_opcodes = True
-            self._count(event == "opcode")
-        elif event == "line" and frame.f_lineno not in leaving(frame.f_code.co_filename):
-            self._count(True)
-        return self
+            return self._follow_steps
+        left = leaving(file)
 
-    def _count(self, counts: bool) -> None:
-        self.lines += counts
-        if counts and self.lines == self.at:
+        def follow_lines(frame: FrameType, event: str, argument: Any) -> Any:
+            if event == "line" and frame.f_lineno not in left:
+                self._count()
+            return follow_lines
+
+        return follow_lines
+
+    def _follow_steps(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if event == "opcode":
+            self._count()
+        return self._follow_steps
+
+    def _count(self) -> None:
+        self.lines += 1
+        if self.lines == self.at:
             signal.raise_signal(signal.SIGALRM)
 
     def during(self, work: Callable[[], Any]) -> bool:
-        """Do it; whether the alarm was heard of."""
+        """Call it. Returns whether the alarm was handled."""
         before = sys.gettrace()
         sys.settrace(self)
         try:

@@ -1,5 +1,5 @@
-"""Every file operation of every operation of a store fails in turn: nothing is half done,
-and the true cause is told.
+"""Each file operation of each operation of a store fails in turn: nothing is half done, and the
+error names the cause.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Whatever moment a process is killed at: what it acknowledged is there, whole,
-and nothing else is.
+"""Whenever a process is killed: everything that it acknowledged is there and complete, and nothing
+else is.
 """
 
 from __future__ import annotations

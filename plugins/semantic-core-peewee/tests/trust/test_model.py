@@ -1,4 +1,4 @@
-"""Random histories over two handles on one file: every answer is the oracle's,
+"""Random histories over two handles on one file: every answer equals the answer of a simple model,
 whatever was done before.
 """
 

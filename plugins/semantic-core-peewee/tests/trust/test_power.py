@@ -1,4 +1,6 @@
-"""Whatever moment the power goes at: the file opens, is sound, and holds what was acknowledged."""
+"""Whenever the power fails: the file can be opened, is undamaged, and has everything that was
+acknowledged.
+"""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def own(tenant: str) -> Item:
 
 
 def passage(ref: Ref, text: str) -> Item:
-    """A document of one passage, as the front door would embed it."""
+    """A document of one passage, as the client would embed it."""
     return item(ref, text, vectors=[EMBEDDER.embed_query(text)])
 
 
@@ -96,7 +96,7 @@ def shown(answer: object) -> str:
 
 
 class Trial:
-    """One multi-tenant file and its front door; entries of both by name,
+    """One multi-tenant file and its client; entries of both by name,
     called for one tenant about another.
     """
 
@@ -171,7 +171,7 @@ class Trial:
             "snapshot": snapshot,
         }
 
-    def of_the_front_door(self) -> dict[str, Callable[[str, str], Any]]:
+    def of_the_client(self) -> dict[str, Callable[[str, str], Any]]:
         chance = self.chance
 
         def search(kind: str) -> Callable[[str, str], Any]:
@@ -303,10 +303,10 @@ OF_THE_OPERATOR = {
     "SemanticCore.store": "the store itself, every entry of which is tried",
     "SemanticCore.embedder": "holds no documents",
     "SemanticCore.close": "gives nothing back",
-    "SemanticCore.batch_manager": "of all tenants; refused at the front door of one",
+    "SemanticCore.batch_manager": "of all tenants; refused by the client of one",
     "SemanticCore.in_memory": "another core, with an empty store",
     "SemanticCore.bind": "makes an index of an application's own table",
-    "SemanticCore.follow": "takes what is to be worked off along with `sync`",
+    "SemanticCore.follow": "adds what is processed by `sync`",
     "SemanticCore.followers": "the same; holds no documents",
 }
 """Entries that do not answer to one tenant, and why."""
@@ -335,7 +335,7 @@ def public(of: type, thing: object) -> set[str]:
 def test_every_public_entry_is_tried_or_says_why_not(trial: Trial) -> None:
     there = public(SqliteStore, trial.store) | public(SemanticCore, trial.core)
     tried = {f"SqliteStore.{name}" for name in trial.of_the_store()}
-    tried |= {f"SemanticCore.{name}" for name in trial.of_the_front_door()}
+    tried |= {f"SemanticCore.{name}" for name in trial.of_the_client()}
     assert not tried & set(OF_THE_OPERATOR)
     assert there - tried - set(OF_THE_OPERATOR) == set(), (
         "an entry nobody tries: add it to the trial"
@@ -345,7 +345,7 @@ def test_every_public_entry_is_tried_or_says_why_not(trial: Trial) -> None:
 
 def test_no_answer_holds_anything_of_another_tenant(trial: Trial) -> None:
     entries = {f"SqliteStore.{name}": ask for name, ask in trial.of_the_store().items()}
-    entries |= {f"SemanticCore.{name}": ask for name, ask in trial.of_the_front_door().items()}
+    entries |= {f"SemanticCore.{name}": ask for name, ask in trial.of_the_client().items()}
     chance, leaks = random.Random(11), []
     tried: Counter[str] = Counter()
     names = sorted(entries)
@@ -419,16 +419,16 @@ def test_swapped_ids_answer_like_missing_ones(trial: Trial) -> None:
     assert compared == 7 * len(TENANTS) * (len(TENANTS) - 1)
 
 
-def test_a_scoped_front_door_works_off_no_changes_of_others(trial: Trial) -> None:
+def test_a_client_of_one_tenant_processes_no_changes_of_others(trial: Trial) -> None:
     outbox = MemoryOutbox()
     outbox.put(Ref("notes", f"key {canary('Acme')}", "Acme"))
     with pytest.raises(TenantRefused):
         trial.core.tenant("acme").sync(outbox, {"notes": lambda refs: []})
     assert trial.store.get(own("Acme")[0].ref) is not None
-    assert outbox.waiting, "the pending change is still to be worked off, by whoever may"
+    assert outbox.waiting, "the pending change is still to be processed, by a client that may"
 
 
-def test_a_scoped_front_door_has_no_batch_jobs(trial: Trial) -> None:
+def test_a_client_of_one_tenant_has_no_batch_jobs(trial: Trial) -> None:
     for tenant in TENANTS:
         with pytest.raises(TenantRefused):
             _ = trial.core.tenant(tenant).batch_manager
