@@ -168,6 +168,7 @@ def the_queue_is_read_page_by_page(open_store: OpenStore) -> None:
         while page:
             expect(len(page) <= 2, f"pending(2): expected at most 2 chunks, found {len(page)}.")
             found += page
+            expect(len(found) <= 7, f"pending: expected 7 chunks on all pages, found {found}.")
             page = queue.pending(2, page[-1].place)
         same(found, list(queue.pending(10)), "chunks of all pages")
         tenants = [chunk.id.ref.tenant for chunk in found]
