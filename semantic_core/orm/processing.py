@@ -74,10 +74,9 @@ def process_changes(
         except BaseException:
             changes.give_back()
             raise
-        for failure in done.failed:
-            if failure.code == STALE:
-                refused[failure.what] += 1
-        if max(refused.values(), default=0) > 1:
+        stale = [failure.what for failure in done.failed if failure.code == STALE]
+        refused.update(stale)
+        if any(refused[what] > 1 for what in stale):
             # No newer change of this outbox is in the way: the stamp came from elsewhere.
             agreement.begin_epoch()
         if retry_stale:

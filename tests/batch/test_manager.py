@@ -535,6 +535,15 @@ def test_a_cancelled_job_gives_back_what_it_held(office: Office) -> None:
         assert office.manager.cancel(ended).status == "FAILED"
 
 
+def test_a_job_is_cancelled_once(office: Office) -> None:
+    office.ingest(*texts(3))
+    [job] = office.manager.flush_queue(1)
+    office.embedder.cancel = lambda job: None  # type: ignore[method-assign]
+    first = office.manager.cancel(job).cancelled_at
+    office.wait(1)
+    assert office.manager.cancel(job).cancelled_at == first == office.now - HOUR
+
+
 def test_a_job_cancelled_before_it_was_sent_never_is(office: Office) -> None:
     office.ingest(*texts(3))
 

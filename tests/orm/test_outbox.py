@@ -4,12 +4,14 @@ and are taken again until they are processed.
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -546,6 +548,34 @@ def test_rows_with_composite_and_binary_keys_are_paged(engine: Any) -> None:
     while page := pages.page(found[-1] if found else None, 2):
         found += page
     assert len(found) == len(set(found)) == 6
+
+
+@pytest.mark.parametrize(("kind", "parse"), [("INTEGER", int), ("VARCHAR(20)", str)])
+def test_rows_with_one_key_are_counted_and_paged_in_the_order_of_the_column(
+    engine: Any, kind: str, parse: Any
+) -> None:
+    connection = engine.connect()
+    connection.execute(f"CREATE TABLE page (id {kind} PRIMARY KEY, owner VARCHAR(20))")
+    keys = [9, 10, 100, 11, 2]
+    for key in keys:
+        connection.execute("INSERT INTO page VALUES (?, ?)", [parse(key), f"owner {key % 2}"])
+    table = Table(name="page", key={"id": parse}, columns={"id": "id", "owner": "owner"})
+    pages = KeysetPages(Sql(connection.run, engine.dialect), table)
+    assert pages.count() == 5 and pages.count_without_key() == 0
+    assert sorted(pages.tenants("owner")) == ["owner 0", "owner 1"]
+    wanted = list(map(str, sorted(map(parse, keys))))
+    assert pages.page(None, 3) == wanted[:3]
+    assert pages.page(wanted[2], 3) == wanted[3:] and pages.page(wanted[4], 3) == []
+
+
+@pytest.mark.parametrize(("parse", "count"), [(str, 3), (bytes.fromhex, 2)])
+def test_rows_whose_key_identifies_no_row_are_counted_on_sqlite(parse: Any, count: int) -> None:
+    with closing(sqlite3.connect(":memory:")) as raw:
+        raw.execute("CREATE TABLE page (id TEXT PRIMARY KEY)")
+        raw.executemany("INSERT INTO page VALUES (?)", [["a"], [b"b"], [None], [None]])
+        table = Table(name="page", key={"id": parse}, columns={"id": "id"})
+        pages = KeysetPages(Sql(lambda *given: raw.execute(*given).fetchall(), "sqlite"), table)
+        assert (pages.count(), pages.count_without_key()) == (4, count)
 
 
 def test_places_remember_where_rows_were_put(outbox: SqlOutbox) -> None:

@@ -120,17 +120,28 @@ def a_database_put_back_is_noticed(bench: Bench) -> None:
 
 @scenario()
 def what_the_stamps_say_stops_no_repair(bench: Bench) -> None:
-    """`repair`, and `reindex` from the start, write what the rows contain, even if documents have
-    larger stamps than any change.
+    """`repair`, `reindex` from the start and a new change write what the rows contain, even if
+    documents have larger stamps than any change.
     """
     index = bench.index(source_fields=FIELDS)
     bench.articles(1, 2)
     bench.settle(index)
     store = index.core.store
-    for correct in (index.repair, partial(index.reindex, resume=False)):
+
+    def remove_with_large_stamps() -> int:
         refs = bench.refs(index)
         epoch = index.coordinator.agreement.position.epoch
         store.remove(refs, dict.fromkeys(refs, (epoch << 40) + 2**39))
+        return epoch
+
+    for correct in (index.repair, partial(index.reindex, resume=False)):
+        remove_with_large_stamps()
         none_failed(correct(), "repair or reindex")
         same(bench.texts(index), {"1": "text 1", "2": "text 2"}, "the index afterwards")
         bench.is_sound(index)
+    epoch = remove_with_large_stamps()
+    for id in (1, 2):
+        bench.update("article", id, content=f"changed {id}")
+    none_failed(index.sync(), "sync")
+    same(bench.texts(index), {"1": "changed 1", "2": "changed 2"}, "the index after a change")
+    same(index.coordinator.agreement.position.epoch, epoch + 1, "the epoch after a change")

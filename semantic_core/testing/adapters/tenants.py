@@ -18,6 +18,7 @@ from semantic_core.testing.adapters.harness import Capability
 from semantic_core.testing.adapters.keys import PARCELS, parcels
 from semantic_core.testing.adapters.kit import Bench, scenario
 from semantic_core.testing.check import examples, raises, same, same_fields
+from semantic_core.types import Document, Ref
 
 FUZZ = 12
 """Number of random histories of rows that change hands."""
@@ -206,14 +207,19 @@ def a_row_of_nobody_by_a_callable_is_in_no_index(bench: Bench) -> None:
 
 @scenario()
 def maintenance_covers_every_tenant(bench: Bench) -> None:
-    """`verify` and `repair` include the rows of all tenants, and `reindex` indexes all of them."""
+    """`verify` and `repair` include the rows of all tenants, and documents without a row at any of
+    them; `reindex` indexes all rows.
+    """
     index = bench.index("note", tenant="owner")
     notes(bench)
     bench.settle(index)
     bench.is_sound(index)
     held = bench.held(index, "acme")["0"]
     index.core.tenant("acme").remove(held.ref)
-    same_fields(index.verify(), "verify", missing=1, rows=len(OWNERS))
+    collection = index.declaration.collection
+    for key in ("0", "88"):  # the row of another tenant, and no row
+        index.core.tenant("beta").ingest(Document(Ref(collection, key), "a ghost"))
+    same_fields(index.verify(), "verify", missing=1, ghosts=2, rows=len(OWNERS))
     index.repair()
     kept_apart(bench, index)
     for owner in OWNERS:
