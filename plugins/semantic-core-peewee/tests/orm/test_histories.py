@@ -112,7 +112,7 @@ def test_histories_find_an_index_that_is_never_compared_with_its_outbox(
     history: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def blind(agreement: Agreement) -> str:
-        """Let an index the outbox has not heard of join, and ask nothing else."""
+        """Register an index that the outbox does not know, and ask nothing else."""
         agreement._outbox_id, known, agreement.others = agreement.consumers.lookup(
             agreement.consumer
         )

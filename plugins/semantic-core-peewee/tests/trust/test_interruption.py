@@ -60,7 +60,7 @@ def ring(number: int, frame: FrameType | None) -> None:
 @cache
 def leaving(file: str) -> frozenset[int]:
     """The lines of a file where ``with`` blocks end, which a tracer is told between the block and
-    the end of what it holds; no signal is ever heard there.
+    the end of what it holds; no signal is ever handled there.
     """
     tree = ast.parse(Path(file).read_text("utf-8"))
     blocks = [node for node in ast.walk(tree) if isinstance(node, ast.With)]
@@ -115,7 +115,7 @@ class Cut:
             signal.raise_signal(signal.SIGALRM)
 
     def during(self, work: Callable[[], Any]) -> bool:
-        """Do it; whether the alarm was heard of."""
+        """Call it. Returns whether the alarm was handled."""
         before = sys.gettrace()
         sys.settrace(self)
         try:
