@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from time import perf_counter
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -214,6 +215,7 @@ class _Function:
         sys.stderr.write(f"{call} -> {result} ({seconds * 1000:.1f} ms)\n")
 
 
+@cache
 def _specs() -> ModuleType:
     """The hooks as pluggy sees them, without the rest of their module, which it would examine."""
     specs = ModuleType(hookspecs.__name__)

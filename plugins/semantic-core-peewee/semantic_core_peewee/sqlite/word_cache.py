@@ -127,7 +127,9 @@ class WordList(NamedTuple):
 
     def scores(self, passages: Passages, places: Places = _EACH) -> NDArray[np.float64]:
         """BM25 of each, or of those at these places, as FTS5 computes it."""
-        if len(self.chunks) and not passages.words:
+        if not len(self.chunks):
+            return np.zeros(0)
+        if not passages.words:
             raise altered("The full-text index")
         idf = idf_of(len(self.chunks), len(passages.ids))
         average = passages.words / max(1, len(passages.ids))
@@ -136,6 +138,10 @@ class WordList(NamedTuple):
         whole = counts + K1 * ((1 - B) + B * lengths / (average or 1.0))
         scores: NDArray[np.float64] = -(idf * ((counts * (K1 + 1.0)) / whole))
         return scores
+
+
+_NOWHERE = WordList(np.zeros(0, dtype=np.uint8), np.zeros(0, dtype=np.uint8))
+"""Of a word that no passage holds."""
 
 
 class Remembered(NamedTuple):
@@ -533,6 +539,8 @@ def _gone(
 def _listed(view: View, stem: str, there: Passages) -> WordList:
     """A new list."""
     held = numbers(view.raw.execute(_HOLDING, (stem,)).get)  # a chunk as often as it holds the word
+    if not len(held):
+        return _NOWHERE
     steps = np.diff(held, prepend=0)
     first = np.flatnonzero(steps)
     chunks = held[first]
