@@ -5,15 +5,15 @@ BIN := $(VENV)/bin
 PLUGINS := plugins/semantic-core-peewee plugins/semantic-core-wordllama plugins/semantic-core-markdown plugins/semantic-core-gemini
 HISTORIES := plugins/semantic-core-peewee/tests/orm/test_histories.py tests/blueprints/test_histories.py
 # Where other packages are met.
-KERNEL_ROOMS := $(addprefix tests/,house/test_oldest.py $(addprefix kernel/,test_types.py test_vectors.py test_core.py test_aio.py) \
+KERNEL_TESTS := $(addprefix tests/,house/test_oldest.py $(addprefix kernel/,test_types.py test_vectors.py test_core.py test_aio.py) \
   plugins/test_host.py plugins/test_discovery.py contracts/test_contract.py \
   $(addprefix cli/,test_frame.py test_render.py test_search.py) orm/test_pytest_plugin.py)
-PLUGIN_ROOMS := plugins/semantic-core-wordllama \
+PLUGIN_TESTS := plugins/semantic-core-wordllama \
   $(addprefix plugins/semantic-core-markdown/tests/,test_contract.py test_front_matter.py test_grammar.py test_sections.py) \
   $(addprefix plugins/semantic-core-gemini/tests/,test_contract.py test_embedder.py test_plugin.py test_keys.py) \
   $(addprefix plugins/semantic-core-peewee/tests/,$(addprefix sqlite/,test_contract.py test_vector_search.py test_word_search.py \
   test_filters.py) $(addprefix orm/,test_models.py test_connections.py test_peewee_migrations.py))
-ROOMS ?= $(KERNEL_ROOMS) $(PLUGIN_ROOMS)
+COMPAT_TESTS ?= $(KERNEL_TESTS) $(PLUGIN_TESTS)
 EXTRA ?= dev
 EDITABLE := -e ".[$(EXTRA)]" $(foreach plugin,$(PLUGINS),-e $(plugin))
 # The oldest versions that are allowed, in place of the newest: CONSTRAINTS=tests/house/oldest.py, a program that prints them.
@@ -72,11 +72,11 @@ test: venv  ## every test
 quick: venv  ## the kernel's own tests, without those that take seconds
 	$(BIN)/python -m pytest tests --ignore=tests/blueprints -m "not slow" -n 2 --dist load --maxschedchunk 2 $(ARGS)
 
-compat: venv  ## the tests that meet other packages, without those that take seconds
-	$(BIN)/python -m pytest $(ROOMS) -m "not slow" -n 2 --dist load --maxschedchunk 2 $(ARGS)
+compat: venv  ## the tests that use other packages, without those that take seconds
+	$(BIN)/python -m pytest $(COMPAT_TESTS) -m "not slow" -n 2 --dist load --maxschedchunk 2 $(ARGS)
 
 # An old package may warn of what came after it: the newest ones are held to silence.
-oldest:  ## the same on the oldest versions that are allowed, in .venv-oldest; ROOMS="tests plugins" for more
+oldest:  ## the same on the oldest versions that are allowed, in .venv-oldest; COMPAT_TESTS="tests plugins" for more
 	$(MAKE) --no-print-directory compat VENV=$(VENV:.venv=.venv-oldest) EXTRA=quick \
 	  CONSTRAINTS=tests/house/oldest.py ARGS='-W default $(ARGS)'
 

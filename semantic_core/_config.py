@@ -2,8 +2,9 @@
 
 File: ``semantic-core.toml``, or the table ``[tool.semantic-core]`` of ``pyproject.toml``, the first
 found from the working folder upward. Environment: ``SEMANTIC_CORE_PATH`` and so on; one option of
-the store or embedder is ``SEMANTIC_CORE_STORE_OPTIONS__DURABILITY``. A relative ``path`` in a file
-is relative to that file. A file that was found and not named may not set hosts: see `_trust`.
+the store or embedder is ``SEMANTIC_CORE_STORE_OPTIONS__DURABILITY``. A relative ``path`` or
+``ledger`` in a file is relative to that file. A file that was found and not named may not set
+hosts: see `_trust`.
 
 Tested by tests/kernel/test_config.py.
 """
@@ -31,8 +32,6 @@ from semantic_core._validation import clip
 from semantic_core.errors import ConfigError
 
 FILE = "semantic-core.toml"
-INDEX_FILE = "semantic-core.db"
-"""The index's file where no path is set, in the working folder."""
 PROJECT = "pyproject.toml"
 TABLE = "semantic-core"
 ENVIRONMENT = "SEMANTIC_CORE_"
@@ -58,6 +57,10 @@ def _text(value: Any) -> str:
 
 def _path(value: Any) -> str:
     return _text(os.fspath(value) if isinstance(value, os.PathLike) else value)
+
+
+def _path_or_object(value: Any) -> Any:
+    return _path(value) if isinstance(value, str | os.PathLike) else value
 
 
 def _bool(value: Any) -> bool:
@@ -111,6 +114,7 @@ _KEYS: Mapping[str, tuple[Callable[[Any], Any], Any]] = {
     "freshness": (_freshness, None),
     "budget": (_options, {}),
     "batch": (_options, {}),
+    "ledger": (_path_or_object, None),
 }
 """Every key: a function that reads its value, and its default. None: the component decides."""
 
@@ -289,11 +293,13 @@ def _too_deep(file: Path) -> ConfigError:
 
 
 def _placed(file: Path, content: dict[str, Any]) -> dict[str, Any]:
-    """The content with a relative path resolved from the file's folder."""
-    path = content.get("path")
-    if not isinstance(path, str) or leads_elsewhere(path) or path.startswith(NO_FILE):
-        return content
-    return {**content, "path": str(file.resolve().parent / path)}
+    """The content with relative paths resolved from the file's folder."""
+    placed = dict(content)
+    for key in ("path", "ledger"):
+        path = content.get(key)
+        if isinstance(path, str) and not leads_elsewhere(path) and not path.startswith(NO_FILE):
+            placed[key] = str(file.resolve().parent / path)
+    return placed
 
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:

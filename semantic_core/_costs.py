@@ -23,7 +23,7 @@ from semantic_core.errors import BudgetSpent, ConfigError, StoreError
 from semantic_core.protocols import BatchQueue, Metered, Priced
 
 if TYPE_CHECKING:
-    from semantic_core.protocols import Embedder, Store
+    from semantic_core.protocols import Embedder
     from semantic_core.types import Space, Vector, Vectors
 
 logger = logging.getLogger("semantic_core.batch")
@@ -45,17 +45,21 @@ them, so that most searches do not write.
 
 
 class CostTracker:
-    """The prices of an embedder, a budget, and the ledger of costs in a store.
+    """The prices of an embedder, a budget, and the ledger of costs; None for no ledger.
 
-    Without prices nothing is counted, and nothing is refused. Raises ConfigError for a budget with
-    a store that has no ledger.
+    Without prices nothing is counted, and nothing is refused. Raises ConfigError for a budget
+    without a ledger.
     """
 
     def __init__(
-        self, store: Store, embedder: Embedder, budget: Budget, clock: Callable[[], float]
+        self,
+        ledger: BatchQueue | None,
+        embedder: Embedder,
+        budget: Budget,
+        clock: Callable[[], float],
     ) -> None:
         self._priced = embedder if isinstance(embedder, Priced) else None
-        self._ledger = store if isinstance(store, BatchQueue) else None
+        self._ledger = ledger
         self._metered = embedder if isinstance(embedder, Metered) else None
         self._model = embedder.space.model
         self._budget = budget
@@ -64,8 +68,8 @@ class CostTracker:
         self._queries = _Queries()
         if budget.limited and self._priced is not None and self._ledger is None:
             raise ConfigError(
-                f"A budget needs a store with a ledger of costs; {type(store).__name__} has none.",
-                hint="Use another store, or leave budget out.",
+                "A budget needs a ledger of costs, and the store keeps none.",
+                hint='Name a file for one, ledger="jobs.ledger", or leave budget out.',
             )
 
     @property

@@ -6,9 +6,7 @@ Tested by tests/kernel/test_ingest.py.
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from semantic_core._no_embedder import WordsOnly
@@ -129,64 +127,6 @@ class PassageEmbedder:
         self.cause = error
 
 
-class EmbeddingLine:
-    """Batches that are being embedded, in order, one at a time.
-
-    aside: embed in another thread, so that the run continues meanwhile; a run of a single batch
-    needs none. most: `put` waits if more passages would be in the line. The length is the number
-    of passages in the line, and ``name in line`` is whether it has a passage of that name.
-    """
-
-    def __init__(self, passages: PassageEmbedder, *, aside: bool, most: int) -> None:
-        self._passages = passages
-        self._aside = aside
-        self._most = most
-        self._thread: ThreadPoolExecutor | None = None
-        self._names: set[str] = set()
-        self._batches: deque[tuple[list[str], Future[list[Vector | None]]]] = deque()
-        self._done: dict[str, Vector | None] = {}
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._names
-
-    def put(self, batch: Mapping[str, str], *, last: bool = False) -> None:
-        """Embed passages, given by name. last: the run has nothing else to do meanwhile, so that
-        no thread is needed.
-        """
-        names = list(batch)
-        texts = list(batch.values())
-        if not self._aside or (last and not self._batches):
-            self._done.update(zip(names, self._passages.embed(texts), strict=True))
-            return
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, "semantic-core-embed")
-        while self._batches and len(self._names) + len(names) > self._most:
-            self._take()
-        self._names.update(names)
-        self._batches.append((names, self._thread.submit(self._passages.embed, texts)))
-
-    def finished(self, *, everything: bool) -> Mapping[str, Vector | None]:
-        """The new vectors since the last call, by name. everything: wait for all in the line."""
-        while self._batches and (everything or self._batches[0][1].done()):
-            self._take()
-        done = self._done
-        self._done = {}
-        return done
-
-    def close(self) -> None:
-        """Drop batches that have not begun. One that has begun ends by itself."""
-        if self._thread is not None:
-            self._thread.shutdown(wait=False, cancel_futures=True)
-
-    def _take(self) -> None:
-        names, future = self._batches.popleft()
-        self._done.update(zip(names, future.result(), strict=True))
-        self._names.difference_update(names)
-
-
 def _concerns_all_passages(error: Exception) -> bool:
     """Whether any other passage would have caused the same error."""
     retryable = getattr(error, "retryable", False) is True
@@ -197,8 +137,33 @@ def _failure(what: str, error: Exception) -> Failure:
     return Failure(what, type(error).__name__, described(error))
 
 
+class PendingPassages:
+    """The passages of a store's chunks without a vector, in one pass over the queue.
+
+    except_for: fingerprints to leave out.
+    """
+
+    def __init__(self, store: VectorQueue, except_for: Collection[str]) -> None:
+        self._store = store
+        self._except_for = except_for
+        self._last = -1
+
+    def take(self, limit: int) -> Mapping[str, str]:
+        """The next passages by fingerprint, each once, up to `limit`; {} at the end."""
+        passages: dict[str, str] = {}
+        while len(passages) < limit:
+            page = self._store.pending(limit - len(passages), self._last)
+            if not page:
+                break
+            self._last = page[-1].place
+            for chunk in page:
+                if chunk.fingerprint not in self._except_for:
+                    passages[chunk.fingerprint] = chunk.passage
+        return passages
+
+
 def embed_pending(
-    store: Store,
+    store: Store | VectorQueue,
     embedder: Embedder,
     limit: int | None = None,
     *,
@@ -224,12 +189,13 @@ def embed_pending(
         )
     run = PassageEmbedder(embedder)
     refused: dict[str, str] = {}  # those that stay in the queue
+    if take is None:
+        take = PendingPassages(store, refused).take
     filled = 0
     given = 0
     while limit is None or given < limit:
         size = run.batch_size if limit is None else min(run.batch_size, limit - given)
-        waiting = (take or store.pending)(size + len(refused))
-        passages = {name: text for name, text in waiting.items() if name not in refused}
+        passages = take(size)
         if not passages:
             break
         vectors: dict[str, Vector] = {}

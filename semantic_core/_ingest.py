@@ -6,15 +6,16 @@ Tested by tests/kernel/test_ingest.py.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 import attrs
 
-from semantic_core._embedding import EmbeddingLine, PassageEmbedder
+from semantic_core._embedding import PassageEmbedder
 from semantic_core._interruption import let_go
 from semantic_core._no_embedder import WordsOnly
 from semantic_core._text import fingerprints
@@ -57,6 +58,58 @@ class _Prepared:
     fingerprints: list[str]
 
 
+class EmbeddingLine:
+    """Batches that are being embedded, in order, one at a time.
+
+    aside: embed in another thread, so that the run continues meanwhile; a run of a single batch
+    needs none. most: `put` waits if more passages would be in the line. names: of the passages in
+    the line.
+    """
+
+    def __init__(self, passages: PassageEmbedder, *, aside: bool, most: int) -> None:
+        self._passages = passages
+        self._aside = aside
+        self._most = most
+        self._thread: ThreadPoolExecutor | None = None
+        self.names: set[str] = set()
+        self._batches: deque[tuple[list[str], Future[list[Vector | None]]]] = deque()
+        self._done: dict[str, Vector | None] = {}
+
+    def put(self, batch: Mapping[str, str], *, last: bool = False) -> None:
+        """Embed passages, given by name. last: the run has nothing else to do meanwhile, so that
+        no thread is needed.
+        """
+        names = list(batch)
+        texts = list(batch.values())
+        if not self._aside or (last and not self._batches):
+            self._done.update(zip(names, self._passages.embed(texts), strict=True))
+            return
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "semantic-core-embed")
+        while self._batches and len(self.names) + len(names) > self._most:
+            self._take()
+        self.names.update(names)
+        self._batches.append((names, self._thread.submit(self._passages.embed, texts)))
+
+    def finished(self, *, everything: bool) -> Mapping[str, Vector | None]:
+        """The new vectors since the last call, by name. everything: wait for all in the line."""
+        while self._batches and (everything or self._batches[0][1].done()):
+            self._take()
+        done = self._done
+        self._done = {}
+        return done
+
+    def close(self) -> None:
+        """Drop batches that have not begun. One that has begun ends by itself."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _take(self) -> None:
+        names, future = self._batches.popleft()
+        self._done.update(zip(names, future.result(), strict=True))
+        self.names.difference_update(names)
+
+
 class Ingest:
     """One run. `run` may be called once.
 
@@ -78,6 +131,7 @@ class Ingest:
         self._plugins = plugins
         self._store = store
         self._embedder = embedder
+        self._space = embedder.space
         self._max_chars = max_chars
         self._metered = metered
         self._later = later
@@ -230,20 +284,20 @@ class Ingest:
             self._failed.append(Failure(str(document.ref), error.code, str(error)))
             return None
         self._chunks += len(chunks)
-        names = fingerprints(self._embedder.space, passages, document.ref.tenant)
-        return _Prepared(described, chunks, passages, list(names))
+        names = fingerprints(self._space, passages, document.ref.tenant)
+        return _Prepared(described, chunks, passages, names)
 
     def _look_up(self, group: list[_Prepared]) -> None:
         started = perf_counter()
         passages: dict[str, str] = {}
         owners: dict[str, tuple[str, str]] = {}  # of those to be embedded now
-        before = self._passages.embedded + len(self._waiting) + len(self._line)
+        before = self._passages.embedded + len(self._waiting) + len(self._line.names)
         for prepared in group:
             ref = prepared.document.ref
             embedding = before + len(owners) + len(prepared.passages)
             later = self._later is not None and self._later(ref.collection, embedding)
             for name, passage in zip(prepared.fingerprints, prepared.passages, strict=True):
-                if name in self._vectors or name in self._waiting or name in self._line:
+                if name in self._vectors or name in self._waiting or name in self._line.names:
                     continue
                 passages[name] = passage
                 if not later:

@@ -30,7 +30,7 @@ _CLUSTER = 16
 _JOINERS = "\u200d\ufe0e\ufe0f"
 
 
-def fingerprints(space: Space, passages: Iterable[str], tenant: str = "") -> Iterator[str]:
+def fingerprints(space: Space, passages: Iterable[str], tenant: str = "") -> list[str]:
     """The fingerprint of each passage of a tenant: 32 hex digits, the key of its vector.
 
     The same passage has another fingerprint for each tenant, so the state of a vector (stored,
@@ -42,10 +42,12 @@ def fingerprints(space: Space, passages: Iterable[str], tenant: str = "") -> Ite
     )
     owner = blake2b(tenant.encode("utf-8")).digest() if tenant else b""
     begun = blake2b(identity.encode("utf-8"), digest_size=16, key=owner)
+    names: list[str] = []
     for passage in passages:
         name = begun.copy()
         name.update(passage.encode("utf-8"))
-        yield name.hexdigest()
+        names.append(name.hexdigest())
+    return names
 
 
 def split_text(document: Document, max_chars: int) -> list[Chunk]:

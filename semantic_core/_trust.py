@@ -48,7 +48,9 @@ def leads_elsewhere(value: object) -> bool:
 
 def named_hosts(content: Mapping[str, Any]) -> list[NamedHost]:
     """Every setting in the content of a file that names a host for keys or texts."""
-    hosts = list(_hosts_in("path", content.get("path"), by_name=False))
+    hosts: list[NamedHost] = []
+    for name in ("path", "ledger"):
+        hosts += _hosts_in(name, content.get(name), by_name=False)
     for table in _TABLES:
         options = content.get(table)
         if isinstance(options, Mapping):

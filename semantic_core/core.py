@@ -21,7 +21,13 @@ from semantic_core._plugins.host import Plugins
 from semantic_core._search import Search
 from semantic_core._sync import merged, sync
 from semantic_core._validation import check_count, check_name, clip
-from semantic_core.batch import BatchManager, BatchRules, Budget, freshness_goals
+from semantic_core.batch import (
+    BatchManager,
+    BatchRules,
+    Budget,
+    SeparateLedger,
+    freshness_goals,
+)
 from semantic_core.errors import (
     ConfigError,
     InputError,
@@ -31,7 +37,7 @@ from semantic_core.errors import (
     TenantRequired,
 )
 from semantic_core.filters import Filter
-from semantic_core.protocols import TextSearch
+from semantic_core.protocols import BatchEmbedder, BatchQueue, Priced, TextSearch, VectorQueue
 from semantic_core.types import (
     INGEST_MODES,
     WORDS_ONLY,
@@ -85,8 +91,10 @@ class SemanticCore:
     freshness: how long texts may wait for their vectors ("now", "1h", "24h"), for all collections
     or by collection; see `ingest`. budget: the most to spend,
     ``{"soft": 5, "hard": 10, "per": "day"}``. batch: sizes and deadlines of batch jobs, the fields
-    of `BatchRules`. keys: the keyring of the named embedder; if none is named, of the one installed
-    embedder that takes keys.
+    of `BatchRules`. ledger: for a store that keeps no ledger of batch jobs and costs, the file of
+    one, or a store object that does; None uses the file PATH.ledger beside the `path` of the named
+    store, if the embedder costs money or takes batch jobs. keys: the keyring of the named embedder;
+    if none is named, of the one installed embedder that takes keys.
 
     Use it in a ``with`` block, or `close` it. One per process is enough; it is safe to share
     between threads. Raises PluginError, ConfigError, StoreError, SpaceMismatch.
@@ -106,6 +114,7 @@ class SemanticCore:
         freshness: str | Mapping[str, str] | None = None,
         budget: Mapping[str, Any] | Budget | None = None,
         batch: Mapping[str, Any] | BatchRules | None = None,
+        ledger: str | Path | Store | None = None,
         keys: object | None = None,
     ) -> None:
         goals = freshness_goals(freshness)
@@ -126,7 +135,10 @@ class SemanticCore:
         self._max_chars = self._limit(max_chars)
         self.store = self._store_of(store, options)
         self._rules: dict[str, Any] = {"goals": goals, "budget": spendable, "rules": rules}
-        self._batches = BatchManager(self.store, self.embedder, **self._rules)
+        self._separate = self._ledger_beside(ledger, options.get("path"))
+        self._batches = BatchManager(
+            self.store, self.embedder, ledger=self._separate, **self._rules
+        )
         self.followers: tuple[Follower, ...] = ()
         self._owner = True
         self._tenant = ""
@@ -190,6 +202,7 @@ class SemanticCore:
         twin = type(self).__new__(type(self))
         twin.__dict__.update(self.__dict__)
         twin.store = MemoryStore(self.embedder.space, multi_tenant=self.store.multi_tenant)
+        twin._separate = None
         twin._batches = BatchManager(twin.store, self.embedder, **self._rules)
         twin.followers = ()
         twin._owner = True
@@ -344,6 +357,13 @@ class SemanticCore:
         )
 
     @property
+    def ledger(self) -> BatchQueue | None:
+        """Where batch jobs and costs are recorded: the store itself, or a `SeparateLedger` beside
+        it; None if nowhere.
+        """
+        return self._batches.ledger
+
+    @property
     def batch_manager(self) -> BatchManager:
         """The queue of passages without a vector, and the batch jobs, of all tenants.
 
@@ -448,6 +468,8 @@ class SemanticCore:
             for follower in self.followers:
                 follower.close()
             self._batches.close()
+            if self._separate is not None:
+                self._separate.close()
             self.store.close()
             release(self)
 
@@ -536,6 +558,32 @@ class SemanticCore:
                 hint="Name an embedder, or another store.",
             )
         return opened
+
+    def _ledger_beside(
+        self, given: str | Path | Store | None, place: object
+    ) -> SeparateLedger | None:
+        """The ledger of a store that keeps none; None if it keeps one, or needs none. place: the
+        path of the store.
+        """
+        if isinstance(self.store, BatchQueue):
+            if given is not None:
+                raise ConfigError(
+                    f"{type(self.store).__name__} keeps its ledger itself.",
+                    hint="Leave ledger out.",
+                )
+            return None
+        if given is None:
+            needed = isinstance(self.embedder, Priced | BatchEmbedder)
+            able = isinstance(self.store, VectorQueue) and DEFAULT_STORE in self._plugins.stores
+            if not needed or not able or not isinstance(place, str | Path):
+                return None
+            if not Path(place).exists():
+                return None
+            given = f"{place}.ledger"
+        if isinstance(given, str | Path):
+            options = {"path": given, "multi_tenant": self.store.multi_tenant}
+            given = self._plugins.create_store(DEFAULT_STORE, self.embedder.space, options)
+        return SeparateLedger(self.store, given)
 
     @property
     def _words_only(self) -> bool:

@@ -35,6 +35,7 @@ from semantic_core.types import (
     Failure,
     IngestReport,
     Page,
+    PendingChunk,
     Ranking,
     Ref,
     ReplaceReport,
@@ -469,16 +470,17 @@ class TitleSearch(Protocol):
 
 @runtime_checkable
 class VectorQueue(Protocol):
-    """A store that can be asked which passages still want a vector.
+    """A store that can be asked which chunks still want a vector.
 
-    The entries without one *are* the queue.
+    The entries without one *are* the queue. `semantic_core.batch.SeparateLedger` makes a
+    `BatchQueue` of it.
     """
 
-    def pending(self, limit: int) -> Mapping[str, str]:
-        """Up to `limit` passages without a vector, by fingerprint, each once,
-        the one that has waited longest first.
+    def pending(self, limit: int, after: int = -1) -> Sequence[PendingChunk]:
+        """Up to `limit` chunks without a vector, of all tenants, the one that has waited longest
+        first; all of a place above `after`, which is the last place of the page before.
 
-        In a `BatchQueue`, without those a job holds, and without those given up.
+        Empty at the end. A place stays the same while its chunk waits.
         """
         ...
 
@@ -516,7 +518,8 @@ class BatchQueue(VectorQueue, Protocol):
         ...
 
     def waiting_size(self) -> tuple[int, int]:
-        """How many different passages are `pending`, and of how many characters all together.
+        """How many different passages wait, and of how many characters all together: without those
+        a job holds, and those given up.
 
         Reads all of them.
         """
@@ -674,8 +677,12 @@ class BatchQueue(VectorQueue, Protocol):
         from_jobs: bool = False,
         collections: Collection[str] | None = None,
     ) -> Held:
-        """Like `pending`, and hold them. from_jobs: also those jobs hold, which are theirs no more.
-        collections: only of these."""
+        """Up to `limit` passages that wait, longest first, each once, and hold them. from_jobs:
+        also those jobs hold, which are theirs no more. collections: only of these."""
+        ...
+
+    def held(self, holder: str, fingerprints: Collection[str]) -> frozenset[str]:
+        """Those of these passages that this job holds, or this token of `hold` or `take`."""
         ...
 
     def release(self, token: str) -> None:

@@ -49,6 +49,10 @@ WORDS_ONLY = "none"
 """The name that stands for no embedder, as in ``embedder="none"``; also the model of the space of
 such an index.
 """
+INDEX_FILE = "semantic-core.db"
+"""The file of an index where no path is set."""
+INDEX_SUFFIX = ".semantic.db"
+"""What is added to the name of a database for the file of its index."""
 MAX_DIMENSIONS = 65_536
 """The most dimensions that a vector may have."""
 
@@ -245,6 +249,20 @@ class Entry:
     passage: str
     fingerprint: str
     vector: Vector | None = None
+
+
+@attrs.frozen
+class PendingChunk:
+    """A stored chunk without a vector, see `VectorQueue.pending`.
+
+    place: in the queue, from 0; a chunk that begins to wait has a larger one than all that wait.
+    passage, fingerprint: of its `Entry`.
+    """
+
+    place: int
+    id: ChunkId
+    passage: str
+    fingerprint: str
 
 
 @attrs.frozen

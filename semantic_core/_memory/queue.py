@@ -233,17 +233,6 @@ class MemoryJobLedger:
                 free[name] = chunk
         return free
 
-    def pending(self, limit: int) -> Mapping[str, str]:
-        """See `VectorQueue.pending`."""
-        draft = LedgerDraft(self.state())
-        passages = {}
-        for name, chunk in self.without_vector().items():
-            claim = draft.claims.get(name)
-            in_job = claim is not None and claim.until is None
-            if not in_job and not draft.is_given_up(name):
-                passages[name] = chunk.entry.passage
-        return dict(list(passages.items())[:limit])
-
     def waiting(self, limit: int, now: float, *, except_collections: Collection[str] = ()) -> int:
         """See `BatchQueue.waiting`."""
         draft = LedgerDraft(self.state())
@@ -252,8 +241,14 @@ class MemoryJobLedger:
 
     def waiting_size(self) -> tuple[int, int]:
         """See `BatchQueue.waiting_size`."""
-        passages = self.pending(len(self.without_vector()))
-        return len(passages), sum(map(len, passages.values()))
+        draft = LedgerDraft(self.state())
+        sizes = []
+        for name, chunk in self.without_vector().items():
+            claim = draft.claims.get(name)
+            in_job = claim is not None and claim.until is None
+            if not in_job and not draft.is_given_up(name):
+                sizes.append(len(chunk.entry.passage))
+        return len(sizes), sum(sizes)
 
     def open_job(
         self, job: BatchJob, limit: int, *, except_collections: Collection[str] = ()
@@ -519,6 +514,10 @@ class MemoryJobLedger:
                 draft.claims[name] = _claim_of_run(token, until)
         passages = {name: chunk.entry.passage for name, chunk in taken.items()}
         return Held(token, passages, {name: chunk.owner for name, chunk in taken.items()})
+
+    def held(self, holder: str, fingerprints: Collection[str]) -> frozenset[str]:
+        """See `BatchQueue.held`."""
+        return frozenset(LedgerDraft(self.state()).held_by(holder).keys() & set(fingerprints))
 
     def release(self, token: str) -> None:
         """See `BatchQueue.release`."""

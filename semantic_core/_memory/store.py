@@ -45,6 +45,7 @@ from semantic_core.types import (
     Failure,
     Outcome,
     Page,
+    PendingChunk,
     Ranking,
     Ref,
     ReplaceReport,
@@ -416,9 +417,14 @@ class MemoryStore:
             multi_tenant=self._multi_tenant,
         )
 
-    def pending(self, limit: int) -> Mapping[str, str]:
+    def pending(self, limit: int, after: int = -1) -> Sequence[PendingChunk]:
         """See `VectorQueue.pending`."""
-        return self._ledger.pending(limit)
+        chunks = []
+        for number, entry, _ in sorted(self._chunks(), key=attrgetter("number")):
+            if entry.vector is None and number > after:
+                id = entry.chunk.id
+                chunks.append(PendingChunk(number, id, entry.passage, entry.fingerprint))
+        return chunks[:limit]
 
     def fill(self, vectors: Mapping[str, Vector]) -> int:
         """See `VectorQueue.fill`."""
@@ -537,6 +543,10 @@ class MemoryStore:
     ) -> Held:
         """See `BatchQueue.take`."""
         return self._ledger.take(limit, now, until, from_jobs=from_jobs, collections=collections)
+
+    def held(self, holder: str, fingerprints: Collection[str]) -> frozenset[str]:
+        """See `BatchQueue.held`."""
+        return self._ledger.held(holder, fingerprints)
 
     def release(self, token: str) -> None:
         """See `BatchQueue.release`."""

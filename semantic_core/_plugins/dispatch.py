@@ -14,7 +14,9 @@ import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from time import perf_counter
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pluggy
@@ -64,7 +66,7 @@ class HookDispatch:
         last among them.
         """
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
-        self._manager.add_hookspecs(_Specs())
+        self._manager.add_hookspecs(_specs())
         self._functions: dict[Callable[..., Any], _Function] = {}
         trace = os.environ.get("SEMANTIC_CORE_TRACE", "") not in ("", "0")
         foreign = [record for record in plugins if record.info.name not in own]
@@ -213,15 +215,13 @@ class _Function:
         sys.stderr.write(f"{call} -> {result} ({seconds * 1000:.1f} ms)\n")
 
 
-class _Specs:
+@cache
+def _specs() -> ModuleType:
     """The hooks as pluggy sees them, without the rest of their module, which it would examine."""
-
-    def __init__(self) -> None:
-        for name in hookspecs.hook_names():
-            setattr(self, name, getattr(hookspecs, name))
-
-    def __dir__(self) -> list[str]:
-        return list(vars(self))
+    specs = ModuleType(hookspecs.__name__)
+    for name in hookspecs.hook_names():
+        setattr(specs, name, getattr(hookspecs, name))
+    return specs
 
 
 class _Entries:

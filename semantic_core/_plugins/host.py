@@ -122,11 +122,19 @@ class Plugins:
         return self._providers.options_of(kind, name)
 
     @property
+    def stores(self) -> tuple[str, ...]:
+        """The names of the stores that can be opened."""
+        return self._provided("store")
+
+    @property
     def embedders(self) -> tuple[str, ...]:
         """The names of the embedders that can be created."""
+        return self._provided("embedder")
+
+    def _provided(self, kind: ProviderKind) -> tuple[str, ...]:
         names: list[str] = []
         for info in self.infos:
-            names += info.provides.get("embedder", ())
+            names += info.provides.get(kind, ())
         return tuple(names)
 
     def create_embedder(self, name: str, options: Mapping[str, Any]) -> Embedder:

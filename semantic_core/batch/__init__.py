@@ -4,7 +4,8 @@
 batch jobs (`JobState`) or of a store that stores their ledger.
 
 Modules: `manager` (the public methods), `submit` (from pending passages to a job), `collect` (from
-a job to vectors), `context` (limits, and what the three share).
+a job to vectors), `context` (limits, and what the three share), `separate` (the ledger of a store
+that keeps none).
 
 Tested by tests/batch/test_manager.py.
 """
@@ -34,6 +35,7 @@ from semantic_core._jobs import (
 from semantic_core._metering import Meter, Spent
 from semantic_core.batch.context import BatchRules
 from semantic_core.batch.manager import BatchManager
+from semantic_core.batch.separate import SeparateLedger
 
 __all__ = [
     "FRESHNESS",
@@ -57,6 +59,7 @@ __all__ = [
     "QueueStats",
     "Rate",
     "Rest",
+    "SeparateLedger",
     "Spent",
     "Use",
     "freshness_goals",

@@ -42,7 +42,6 @@ from semantic_core.errors import (
     EmbedderUnavailable,
     InputError,
     StoreError,
-    StoreMisuse,
 )
 from semantic_core.protocols import BatchEmbedder, BatchQueue
 
@@ -62,8 +61,10 @@ class BatchManager:
     One per store; safe to share between threads. Several processes may call every method at once,
     and again after any crash.
 
-    goals: freshness by collection, "" for all others. rules: sizes and deadlines. cost_tracker:
-    prices, budget and costs. clock: seconds since 1970; ticks: seconds of a monotonic clock.
+    ledger: who holds which passage, and what it cost; None for the store itself, if it is a
+    `BatchQueue`, else for none. goals: freshness by collection, "" for all others. rules: sizes and
+    deadlines. cost_tracker: prices, budget and costs. clock: seconds since 1970; ticks: seconds of
+    a monotonic clock.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class BatchManager:
         store: Store,
         embedder: Embedder,
         *,
+        ledger: BatchQueue | None = None,
         goals: Mapping[str, Freshness] | None = None,
         budget: Budget | None = None,
         rules: BatchRules | None = None,
@@ -83,9 +85,9 @@ class BatchManager:
         self._ticks = ticks
         self._goals = dict(goals or {})
         self.rules = rules or BatchRules()
-        self.cost_tracker = CostTracker(store, embedder, budget or Budget(), clock)
         # Checked once, because checks of a protocol are slow for an ingest of one document.
-        self._ledger = store if isinstance(store, BatchQueue) else None
+        self.ledger = store if ledger is None and isinstance(store, BatchQueue) else ledger
+        self.cost_tracker = CostTracker(self.ledger, embedder, budget or Budget(), clock)
         self._provider = embedder if isinstance(embedder, BatchEmbedder) else None
         self._paid = self._provider is not None or self.cost_tracker.prices is not None
         self._takes_jobs: bool | None = None
@@ -99,7 +101,7 @@ class BatchManager:
         Asks the provider once. Raises EmbedderUnavailable if it does not answer.
         """
         if self._takes_jobs is None:
-            able = self._ledger is not None and self._provider is not None
+            able = self.ledger is not None and self._provider is not None
             if able:
                 try:
                     self._context().embedder.find(PROBE)
@@ -188,13 +190,14 @@ class BatchManager:
 
         See `SemanticCore.embed_pending`.
         """
-        metered = self.metered_embedder()
-        if metered is None:
-            give_up = self._give_up if self._ledger is not None else None
-            return embed_pending(self._store, self._embedder, limit, give_up=give_up)
+        if self.ledger is None:
+            return embed_pending(self._store, self._embedder, limit)
+        if not self._paid and not from_jobs and not self.ledger.waiting(1, self._clock()):
+            return 0  # to take passages is to write
+        metered = self._metered(self.ledger)
         try:
             return embed_pending(
-                self._store,
+                self.ledger,
                 metered,
                 limit,
                 take=partial(metered.take, from_jobs=from_jobs, collections=collections),
@@ -204,14 +207,14 @@ class BatchManager:
         finally:
             metered.release()
 
-    def _give_up(self, why: Mapping[str, str]) -> None:
-        MeteredEmbedder(self._queue(), self._embedder, self.cost_tracker, self._clock).give_up(why)
-
     def metered_embedder(self) -> MeteredEmbedder | None:
         """An embedder for one run that pays for no passage twice; None if nothing is paid for."""
-        if not self._paid or self._ledger is None:
+        if not self._paid or self.ledger is None:
             return None
-        return MeteredEmbedder(self._ledger, self._embedder, self.cost_tracker, self._clock)
+        return self._metered(self.ledger)
+
+    def _metered(self, ledger: BatchQueue) -> MeteredEmbedder:
+        return MeteredEmbedder(ledger, self._embedder, self.cost_tracker, self._clock)
 
     def queue_stats(self, tenant: str | None = None) -> QueueStats:
         """Chunks by state, of this tenant (None: of all), and jobs by status."""
@@ -319,14 +322,14 @@ class BatchManager:
         """
         queue = self._queue()
         return self.cost_tracker.estimate(
-            *queue.waiting_size(), list(queue.pending(SAMPLE).values())
+            *queue.waiting_size(), [chunk.passage for chunk in queue.pending(SAMPLE)]
         )
 
     def estimate_like(self, passages: int) -> Estimate:
         """The same for this many passages, if they are like those that are pending."""
         queue = self._queue()
         there, characters = queue.waiting_size()
-        sample = list(queue.pending(SAMPLE).values())
+        sample = [chunk.passage for chunk in queue.pending(SAMPLE)]
         return self.cost_tracker.estimate(
             passages, round(characters * passages / max(1, there)), sample
         )
@@ -364,12 +367,12 @@ class BatchManager:
         return sorted(set(self._store.stats().collections) - slow)
 
     def _queue(self) -> BatchQueue:
-        if self._ledger is None:
-            raise StoreMisuse(
-                f"{type(self._store).__name__} stores no ledger of batch jobs.",
-                hint='The stores "sqlite" and "memory" do.',
+        if self.ledger is None:
+            raise ConfigError(
+                f"{type(self._store).__name__} keeps no ledger of batch jobs.",
+                hint='Name a file for one: ledger="jobs.ledger".',
             )
-        return self._ledger
+        return self.ledger
 
     def _context(self) -> BatchContext:
         if self._provider is None:

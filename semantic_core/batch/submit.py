@@ -127,7 +127,7 @@ class Submission:
         most = self._most_tokens()
         if not most:
             return size
-        sample = list(self._context.queue.pending(SAMPLE).values())
+        sample = [chunk.passage for chunk in self._context.queue.pending(SAMPLE)]
         tokens = self._context.cost_tracker.tokens(sample)
         return min(size, max(1, most * len(sample) // tokens)) if tokens else size
 

@@ -1,7 +1,7 @@
 """The command line: ``semantic-core``.
 
 One module per command. Importing this package, or showing its help, loads none of them: each is
-imported when it is called. Shared rooms: `_group` (commands, errors and exit codes), `_options`
+imported when it is called. Shared modules: `_group` (commands, errors and exit codes), `_options`
 (options and opening the index), `_output` (standard output and standard error), `_app` (``--app``),
 `_reading` (files and progress), `_records` (JSON), `_render` (search results in a terminal).
 

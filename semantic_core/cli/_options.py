@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from semantic_core._config import INDEX_FILE
 from semantic_core._validation import Scalar
 from semantic_core.cli._output import answers_alone, is_terminal, note, visible
 from semantic_core.errors import (
@@ -26,6 +25,7 @@ from semantic_core.errors import (
     TenantRequired,
 )
 from semantic_core.filters import Condition, Filter
+from semantic_core.types import INDEX_FILE
 
 if TYPE_CHECKING:
     from semantic_core._config import Settings

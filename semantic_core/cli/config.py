@@ -156,6 +156,7 @@ _UNSET = {
     "multi_tenant": "(as the index was created)",
     "max_chars": "(the embedder's default)",
     "plugins": "(all that are installed)",
+    "ledger": "(in the store, or beside it)",
 }
 """What is shown for settings that are not set."""
 _LONGEST_SHOWN = 1_000

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import click
 
-from semantic_core._config import FILE, INDEX_FILE
+from semantic_core._config import FILE
 from semantic_core.cli._options import common
 from semantic_core.cli._output import visible, write, write_json
 from semantic_core.errors import ConfigError
+from semantic_core.types import INDEX_FILE
 
 TEMPLATE = """\
 # Settings of Semantic Core for this folder and everything below it.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic
 from types import FrameType
@@ -29,13 +29,12 @@ from semantic_core.cli._options import db_option, opened
 from semantic_core.cli._output import counted, note, visible, write, write_json
 from semantic_core.cli.models import note_failures, report_text, row_progress
 from semantic_core.errors import BudgetSpent, EmbedderError, InputError
-from semantic_core.protocols import BatchQueue
 from semantic_core.types import Failure, IngestReport
 
 if TYPE_CHECKING:
     from semantic_core.batch import BatchJob
     from semantic_core.core import SemanticCore
-    from semantic_core.orm import ReindexProgress
+    from semantic_core.orm import BaseORMAdapter, ReindexProgress
 
 LONGEST_PAUSE = 60.0
 """Most seconds between two attempts after repeated failures."""
@@ -73,6 +72,7 @@ def worker(
     """
     if app and db:
         raise InputError("--app names an application with its own index.", hint="Omit --db.")
+    adapters: Sequence[BaseORMAdapter] = ()
     with _in_foreground(app) if app else opened(db) as core:
         if app:
             adapters = adapters_of(core)
@@ -84,9 +84,11 @@ def worker(
             with row_progress() as progress:
                 report, jobs = _round(core, progress)
             _report(report, jobs, 0.0, as_json)
+            paused = _paused_changes(adapters)
             if not as_json:
                 _note_left(core)
-            if report.failed or report.pending:
+                _note_paused(paused)
+            if report.failed or report.pending or paused:
                 context.exit(GAP)
             return
         with _stop_signals() as stop:
@@ -176,7 +178,7 @@ def _round(
 
 def _note_left(core: SemanticCore) -> None:
     """Print how many passages are pending for a job, or were given up."""
-    if not isinstance(core.store, BatchQueue):
+    if core.ledger is None:
         return
     stats = core.batch_manager.queue_stats()
     if stats.passages and stats.jobs.get("CREATED"):
@@ -191,6 +193,26 @@ def _note_left(core: SemanticCore) -> None:
         )
     if stats.failed:
         note(f"{counted(stats.failed, 'passage')} given up; see: semantic-core queue status.")
+
+
+def _paused_changes(adapters: Sequence[BaseORMAdapter]) -> dict[str, str]:
+    """What is said of each index with changes that are not processed because they failed."""
+    told = {}
+    for adapter in adapters:
+        state = adapter.status()
+        parts = []
+        if state.waiting and state.last_error:
+            parts.append(f"{counted(state.waiting, 'change')} pending after a failure")
+        if state.aborted:
+            parts.append(f"{counted(state.aborted, 'change')} given up")
+        if parts:
+            told[state.collection] = ", ".join(parts)
+    return told
+
+
+def _note_paused(paused: Mapping[str, str]) -> None:
+    for collection, text in paused.items():
+        note(f"{visible(collection)}: {text}; see: semantic-core outbox status.")
 
 
 def _with(report: IngestReport, failure: Failure) -> IngestReport:

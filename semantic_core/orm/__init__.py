@@ -19,12 +19,12 @@ Tested by tests/orm/test_base.py, tests/house/test_exports.py.
 """
 
 from semantic_core.orm.agreement import unfinished_comparisons
-from semantic_core.orm.base import BaseORMAdapter, ModelResults
+from semantic_core.orm.base import BaseORMAdapter, ModelResults, bind_declared
 from semantic_core.orm.columns import Column, build_table, dialect_named, parser_for, table_name
 from semantic_core.orm.comparison import ReindexProgress
 from semantic_core.orm.contract import Backfill, CaptureMode, Strategy
 from semantic_core.orm.declaration import Declaration
-from semantic_core.orm.index import SemanticIndex, bind_declared, declare
+from semantic_core.orm.index import SemanticIndex, declare
 from semantic_core.orm.leftovers import NoIndexes, follow_leftovers
 from semantic_core.orm.maintenance import VerifyReport
 from semantic_core.orm.outbox import AbortedChange, OutboxStatus, PendingChange, SqlOutbox

@@ -24,7 +24,7 @@ import json
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from time import sleep
 from typing import Any, Literal
 
@@ -355,8 +355,9 @@ class Agreement:
         now = Position.of(self.index.update_checkpoint(self.outbox_id, change))
         self.epoch = 0 if now is None else now.epoch
 
-    @contextmanager
-    def writing(self, evidence: Callable[[], tuple[int, int] | None]) -> Iterator[None]:
+    def writing(
+        self, evidence: Callable[[], tuple[int, int] | None]
+    ) -> AbstractContextManager[None]:
         """A block in which the writes of this thread to the index come from this outbox.
 
         evidence: called with each write; returns number and mark of a pending change that the
@@ -374,8 +375,8 @@ class Agreement:
             number, mark = max(found, (before.number, before.mark))
             return attrs.evolve(before, writes=before.writes + 1, number=number, mark=mark).text
 
-        with self.index.advancing(self.outbox_id, change):
-            yield
+        advancing: AbstractContextManager[None] = self.index.advancing(self.outbox_id, change)
+        return advancing
 
     def leave_copies_behind(self) -> None:
         """Count a request that is stored in the index alone as a write. So an older copy of the

@@ -1,4 +1,5 @@
-"""`BaseORMAdapter`: keeps the index of one model in sync with its rows, and searches it.
+"""`BaseORMAdapter` keeps the index of one model in sync with its rows, and searches it;
+`bind_declared` binds all declared indexes.
 
 An adapter for an ORM derives from it and supplies what `AdapterContract` leaves open: how the ORM
 reads rows, runs statements and reports commits.
@@ -32,7 +33,8 @@ from semantic_core.orm.contract import (
     in_one_connection,
 )
 from semantic_core.orm.declaration import Declaration, scalar
-from semantic_core.orm.leftovers import TABLE, follow_leftovers, forget_gone
+from semantic_core.orm.index import SemanticIndex
+from semantic_core.orm.leftovers import TABLE, follow_leftovers, forget_gone, warn_of
 from semantic_core.orm.log import log
 from semantic_core.orm.migrations import (
     NO_TABLE,
@@ -43,11 +45,12 @@ from semantic_core.orm.migrations import (
 )
 from semantic_core.orm.outbox import TRIGGERS
 from semantic_core.orm.pending import WHOLE_TABLE
+from semantic_core.orm.places import project_folder
 from semantic_core.orm.scan import add_changes
 from semantic_core.orm.sync import IndexStatus, SyncCoordinator, coordinator_of
 from semantic_core.orm.tables import Execute
 from semantic_core.orm.triggers import Capture, trigger_spec
-from semantic_core.types import IngestReport, Mode, Ref, SearchHit
+from semantic_core.types import INDEX_FILE, IngestReport, Mode, Ref, SearchHit
 
 if TYPE_CHECKING:
     from semantic_core.core import SemanticCore
@@ -251,9 +254,6 @@ class BaseORMAdapter(AdapterContract):
         and `database` must not need a model, see `for_database`. Raises ConfigError, and what the
         database raises.
         """
-        from semantic_core._config import INDEX_FILE
-        from semantic_core.orm.index import bind_declared
-
         bound = bind_declared(cls, core, install=install, backfill=backfill, **options)
         if bound or not install:
             return bound
@@ -711,6 +711,51 @@ class BaseORMAdapter(AdapterContract):
 
     def _usual_strategy(self) -> Strategy:
         return "inline" if getattr(self.core.embedder, "is_local", False) else "background"
+
+
+def bind_declared(
+    adapter_class: type[BaseORMAdapter],
+    core: SemanticCore | None = None,
+    *,
+    install: bool = True,
+    backfill: Backfill | None = None,
+    **options: Any,
+) -> list[BaseORMAdapter]:
+    """Bind all declared indexes whose models the adapter class serves. Call it once at start-up.
+
+    core: for the indexes that name none. None takes the core that they are bound to already, or
+    creates one with `BaseORMAdapter.usual_core`. If the settings give no path, its file is
+    "semantic-core.db" beside the package of the models. install: create tables and triggers as
+    well. backfill: when existing rows are indexed, see `BaseORMAdapter.install`. options: arguments
+    of the adapter class. Binding again to the same core changes nothing.
+    """
+    served: list[type] = []
+    for model, _ in SemanticIndex.declared():
+        if adapter_class.serves(model, **options):
+            served.append(model)
+
+    def usual_place() -> dict[str, Any]:
+        return {"path": project_folder(served) / INDEX_FILE}
+
+    bound: list[BaseORMAdapter] = []
+    for model, index in SemanticIndex.declared():
+        if not adapter_class.serves(model, **options):
+            continue
+        if core is None and index._core is None and not any(index._parts.values()):
+            core = index.bound_core(model) or adapter_class.usual_core(
+                usually=usual_place, **options
+            )
+        if index.belongs_to_parent(model, adapter_class, core, **options):
+            continue
+        adapter = index.bind_to(model, adapter_class, core, **options)
+        if install:
+            adapter.install(backfill=backfill)
+        bound.append(adapter)
+    if install:
+        coordinators = dict.fromkeys(adapter.coordinator for adapter in bound)
+        for coordinator in coordinators:
+            warn_of(coordinator)
+    return bound
 
 
 def _one_of(what: str, value: str, known: Sequence[str]) -> Any:

@@ -16,6 +16,7 @@ import socket
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 
 import attrs
 
@@ -26,6 +27,7 @@ from semantic_core.orm.agreement import FIRST_TIME, Agreement, Comparison, stamp
 from semantic_core.orm.contract import AdapterContract
 from semantic_core.orm.log import log
 from semantic_core.orm.outbox import SqlOutbox
+from semantic_core.orm.paging import KeysetPages
 from semantic_core.orm.pending import placed
 from semantic_core.orm.scan import indexed, pages_of, rows_without_key, without_row
 from semantic_core.orm.tables import Table
@@ -59,7 +61,6 @@ class RowComparison:
         self._outbox = outbox
         self._agreement = agreement
         self._name = adapter.declaration.collection
-        self._pages = pages_of(adapter)
         self._mode: IngestMode = "auto"
 
     @property
@@ -78,23 +79,21 @@ class RowComparison:
         state = self.state
         if state is None:
             return True
-        return state.declared == self.declared and state.phase != "done"
+        return state.declared == self._adapter.made_of and state.phase != "done"
 
     @property
     def is_of_another(self) -> bool:
         """Whether the index was installed last for another declaration than this process has."""
         state = self.state
-        return state is not None and state.declared != self.declared
+        return state is not None and state.declared != self._adapter.made_of
 
-    @property
-    def declared(self) -> str:
-        """The fingerprint of what documents are made of."""
-        fingerprint = self._adapter.declaration.fingerprint
-        return f"{fingerprint}.placed" if self._adapter.places_rows else fingerprint
+    @cached_property
+    def _pages(self) -> KeysetPages:
+        return pages_of(self._adapter)
 
     def begin(self, why: str) -> Comparison:
         """Request a comparison of all rows. why: the reason, which answers and status give."""
-        begun = self._agreement.ask_for(self._name, self.declared, why)
+        begun = self._agreement.ask_for(self._name, self._adapter.made_of, why)
         if begun is None:
             raise LookupError(f"the comparison of {self._name} could not be begun")
         return begun
@@ -108,7 +107,7 @@ class RowComparison:
         for _ in indexed(self._adapter, self._outbox):
             return False
         state = self.state or self.begin(FIRST_TIME)
-        done = Comparison(self.declared, "done", why=state.why)
+        done = Comparison(self._adapter.made_of, "done", why=state.why)
         return self._agreement.put(self._name, state, done)
 
     def counted(self, state: Comparison) -> Comparison | None:
@@ -127,7 +126,7 @@ class RowComparison:
         state = self.state
         if state is None:
             state = self.begin(FIRST_TIME)
-        elif state.declared != self.declared:
+        elif state.declared != self._adapter.made_of:
             return IngestReport()  # another process installed another declaration meanwhile
         counted = self.counted(state)
         if counted is None:

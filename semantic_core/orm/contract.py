@@ -273,6 +273,12 @@ class AdapterContract(ABC):
             return False
         return self.tenant_column is None or self.capture == "events"
 
+    @property
+    def made_of(self) -> str:
+        """The fingerprint of what documents are made of."""
+        fingerprint = self.declaration.fingerprint
+        return f"{fingerprint}.placed" if self.places_rows else fingerprint
+
     def key_of(self, instance: Any) -> str:
         """The key of a row as its document has it: the value as text, or a JSON array of texts for
         a composite key.

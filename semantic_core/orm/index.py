@@ -1,4 +1,4 @@
-"""`SemanticIndex` declares an index on a model; `bind_declared` binds all declared indexes.
+"""`SemanticIndex` declares an index on a model; `declare` does so for a model of another package.
 
 Tested by tests/orm/test_declaration.py, tests/orm/test_base.py.
 """
@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from semantic_core._validation import clip
 from semantic_core.errors import ConfigError
-from semantic_core.orm.base import BaseORMAdapter
-from semantic_core.orm.contract import Backfill, CaptureMode, Strategy
+from semantic_core.orm.contract import CaptureMode, Strategy
 from semantic_core.orm.declaration import DEFAULT_NAME, Declaration, FieldPath
-from semantic_core.orm.leftovers import warn_of
-from semantic_core.orm.places import project_folder
 
 if TYPE_CHECKING:
     from semantic_core.core import SemanticCore
+    from semantic_core.orm.base import BaseORMAdapter
 
     _ClassMethod = classmethod[Any, ..., Any]
 else:
@@ -265,53 +263,6 @@ def declare(
     setattr(model, name, declared)
     declared.__set_name__(model, name)
     return declared
-
-
-def bind_declared(
-    adapter_class: type[BaseORMAdapter],
-    core: SemanticCore | None = None,
-    *,
-    install: bool = True,
-    backfill: Backfill | None = None,
-    **options: Any,
-) -> list[BaseORMAdapter]:
-    """Bind all declared indexes whose models the adapter class serves. Call it once at start-up.
-
-    core: for the indexes that name none. None takes the core that they are bound to already, or
-    creates one with `BaseORMAdapter.usual_core`. If the settings give no path, its file is
-    "semantic-core.db" beside the package of the models. install: create tables and triggers as
-    well. backfill: when existing rows are indexed, see `BaseORMAdapter.install`. options: arguments
-    of the adapter class. Binding again to the same core changes nothing.
-    """
-    served: list[type] = []
-    for model, _ in SemanticIndex.declared():
-        if adapter_class.serves(model, **options):
-            served.append(model)
-
-    def usual_place() -> dict[str, Any]:
-        from semantic_core._config import INDEX_FILE
-
-        return {"path": project_folder(served) / INDEX_FILE}
-
-    bound: list[BaseORMAdapter] = []
-    for model, index in SemanticIndex.declared():
-        if not adapter_class.serves(model, **options):
-            continue
-        if core is None and index._core is None and not any(index._parts.values()):
-            core = index.bound_core(model) or adapter_class.usual_core(
-                usually=usual_place, **options
-            )
-        if index.belongs_to_parent(model, adapter_class, core, **options):
-            continue
-        adapter = index.bind_to(model, adapter_class, core, **options)
-        if install:
-            adapter.install(backfill=backfill)
-        bound.append(adapter)
-    if install:
-        coordinators = dict.fromkeys(adapter.coordinator for adapter in bound)
-        for coordinator in coordinators:
-            warn_of(coordinator)
-    return bound
 
 
 def _family(top: type) -> Iterator[type]:

@@ -20,6 +20,7 @@ from semantic_core.orm.databases import (
     owner_of,
 )
 from semantic_core.orm.dialects import OUTBOX, PLACES, STATE
+from semantic_core.orm.index import SemanticIndex
 from semantic_core.orm.log import log
 from semantic_core.orm.migrations import ExistingTrigger, triggers
 from semantic_core.orm.outbox import SqlOutbox
@@ -114,8 +115,6 @@ def declared_for(followed: Followed) -> set[str]:
     """The collections of a database that an index of this process updates: one bound in the same
     core, in a core that stands in for it, or in a core of its own.
     """
-    from semantic_core.orm.index import SemanticIndex
-
     found = set(adapters_in(followed.core))
     for adapter in SemanticIndex.bound():
         coordinator = adapter._coordinator

@@ -9,8 +9,8 @@ Tested by tests/orm/test_base.py, tests/orm/test_adapter_kit.py.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from semantic_core._validation import STALE_REASON
@@ -74,11 +74,9 @@ class ClaimedChanges:
                 found.append((stamp_of(self._epoch, number), ref))
         return found
 
-    @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self) -> AbstractContextManager[None]:
         """A block in which the writes of this thread to the index come from these changes."""
-        with self._agreement.writing(self._newest_claimed):
-            yield
+        return self._agreement.writing(self._newest_claimed)
 
     def done(self, numbers: Collection[int]) -> None:
         """See `Outbox.done`. numbers: stamps."""

@@ -13,9 +13,8 @@ from sysconfig import get_paths
 from typing import Any
 
 from semantic_core.errors import ConfigError
+from semantic_core.types import INDEX_SUFFIX
 
-SUFFIX = ".semantic.db"
-"""How the file of an index ends that is named after a database."""
 _INSTALLED = ("purelib", "platlib", "stdlib", "platstdlib")
 """The folders of installed packages, as `sysconfig` names them."""
 _NOT_IN_A_FILE_NAME = re.compile(r"[^\w.-]")
@@ -35,11 +34,11 @@ def usual_place(
     is a database in memory, and its index is in memory too.
     """
     if database_file is not None:
-        return {"path": Path(f"{database_file}{SUFFIX}").absolute()}
+        return {"path": Path(f"{database_file}{INDEX_SUFFIX}").absolute()}
     if not database_name:
         return {"store": "memory"}
     file_name = _NOT_IN_A_FILE_NAME.sub("_", database_name)
-    return {"path": (folder or Path.cwd()) / f"{file_name}{SUFFIX}"}
+    return {"path": (folder or Path.cwd()) / f"{file_name}{INDEX_SUFFIX}"}
 
 
 def project_folder(models: Iterable[type]) -> Path:

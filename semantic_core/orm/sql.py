@@ -39,7 +39,7 @@ class Sql:
     execute: runs one statement with its parameters and returns its rows, [] where there are none.
     Without parameters it runs the statement as it is written. dialect: "sqlite", "postgresql" or
     "mysql"; ConfigError for any other. placeholder: how the driver marks a parameter; "" means "?"
-    on SQLite and "%s" elsewhere.
+    on SQLite and "%s" elsewhere. param: the placeholder of one parameter.
 
     It has no state: threads may share it as far as they may share ``execute``.
     """
@@ -47,10 +47,10 @@ class Sql:
     execute: Execute
     dialect: Dialect = attrs.field(converter=check_dialect)
     placeholder: str = ""
+    param: str = attrs.field(init=False)
 
-    @property
-    def param(self) -> str:
-        """The placeholder of one parameter."""
+    @param.default
+    def _usual_param(self) -> str:
         return self.placeholder or placeholder_of(self.dialect)
 
     def params(self, count: int) -> str:

@@ -302,7 +302,7 @@ class SyncCoordinator:
         comparison = self.comparison(adapter)
         try:
             state = comparison.state
-            if state is not None and state.declared != comparison.declared:
+            if state is not None and state.declared != adapter.made_of:
                 return f"{OTHER_DECLARATION}: {adapter.install_step}, or restart this process"
             unseen = self._unseen(adapter, check_again=check_again)
             if unseen:
@@ -339,8 +339,7 @@ class SyncCoordinator:
 
     def _is_outdated(self, name: str) -> bool:
         """Whether the documents of this collection are made for another declaration now."""
-        declared = self.comparison(self.adapters[name]).declared
-        return not self.agreement.is_for(name, declared)
+        return not self.agreement.is_for(name, self.adapters[name].made_of)
 
     def waiting(self, adapter: AdapterContract) -> int:
         """The number of pending changes of this index. Wakes the worker thread if there are any."""

@@ -70,7 +70,7 @@ class Capture:
         self._collection = literal(sql.dialect, check_name("collection", spec.collection))
         self._prefix = f"semantic_{_short_hash(spec.collection)}_"
 
-    @property
+    @cached_property
     def version(self) -> str:
         """Eight hex digits that change when the triggers do."""
         statements = [create(self._dialect, each.what, each) for each in self._triggers]
@@ -81,7 +81,7 @@ class Capture:
 
         Nothing is changed. On MySQL the foreign keys are read.
         """
-        return list(self._statements_by_name().values())
+        return list(self._wanted.values())
 
     def install(self) -> bool:
         """Create missing triggers, then drop those of an earlier version. Returns whether anything
@@ -91,7 +91,7 @@ class Capture:
         ConfigError, before any change, if a column or the outbox does not exist: writes to the
         tables would fail.
         """
-        wanted = self._statements_by_name()
+        wanted = self._wanted
         missing = wanted.keys() - self._existing(complete=True)
         if missing:
             self._check()
@@ -105,7 +105,7 @@ class Capture:
 
     def installed(self) -> bool:
         """Whether all triggers of this version exist."""
-        return self._statements_by_name().keys() <= self._existing(complete=True)
+        return self._wanted.keys() <= self._existing(complete=True)
 
     def remove(self) -> None:
         """Drop the triggers of this collection, of any version."""
@@ -135,11 +135,12 @@ class Capture:
 
     # --- what exists in the database --------------------------------------------------------------
 
-    def _statements_by_name(self) -> dict[str, str]:
-        version = self.version
+    @cached_property
+    def _wanted(self) -> Mapping[str, str]:
+        """The statement that creates each trigger, by the trigger's name."""
         found: dict[str, str] = {}
         for trigger in self._triggers:
-            name = f"{self._prefix}{trigger.what}_{version}"
+            name = f"{self._prefix}{trigger.what}_{self.version}"
             found[name] = create(self._dialect, name, trigger)
         return found
 

@@ -11,6 +11,7 @@ from itertools import islice
 
 import pytest
 
+from semantic_core._embedding import embed_pending
 from semantic_core._memory.store import MemoryStore
 from semantic_core.batch import BatchManager
 from semantic_core.testing.check import SOAK
@@ -101,11 +102,8 @@ def test_a_protocol_with_one_step_left_out_is_found_out(broken, monkeypatch):
             raising=False,
         )
     elif broken == "claims":  # embed what waits without looking who has it
-        monkeypatch.setattr(BatchManager, "metered_embedder", lambda self: None)
         monkeypatch.setattr(
-            MemoryStore,
-            "pending",
-            lambda self, n: {k: c.entry.passage for k, c in self._ledger.without_vector().items()},
+            BatchManager, "embed", lambda self: embed_pending(self._store, self._embedder)
         )
     elif broken == "fingerprints":  # results in the order they were asked for
         lines = JobEmbedder._lines

@@ -21,11 +21,10 @@ def url_of(servers: Any, database: Any) -> tuple[URL, dict[str, Any]]:
         "port": server.port,
     }
     if database.kind == "postgresql":
-        options = {"options": f"-c search_path={database.address} -c synchronous_commit=off"}
+        options = {"options": servers.postgres_options(database.address)}
         return URL.create("postgresql+psycopg", database=server.path.strip("/"), **place), options
-    return URL.create(
-        "mysql+pymysql", database=database.address, query={"charset": "utf8mb4"}, **place
-    ), {}
+    url = URL.create("mysql+pymysql", database=database.address, **place)
+    return url, servers.mysql_options()
 
 
 def engine_of(servers: Any, database: Any, **options: Any) -> Engine:

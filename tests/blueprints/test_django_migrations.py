@@ -86,7 +86,7 @@ def test_triggers_that_made_way_for_a_migration_come_back_with_it(alias: str, bi
 def test_the_status_says_that_triggers_went_and_the_next_commit_brings_them_back(
     alias: str, bind: Bind
 ) -> None:
-    """Another program took them away, of which nothing is heard here."""
+    """Another program removed them, which this process does not notice by itself."""
     if connections[alias].vendor != "sqlite":
         pytest.skip("The other program opens the file.")
     index = bind()

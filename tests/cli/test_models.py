@@ -114,9 +114,25 @@ def test_a_worker_that_runs_once_does_and_reports_everything_itself(
     application.write("INSERT INTO note VALUES (1, 'one', 1), (2, 'two', 0)")
     done = application.run("worker", "--once")
     assert (done.exit_code, done.stdout) == (1, "1 added, 1 failed\n")
+    again = application.run("worker", "--once")
+    assert (again.exit_code, again.stdout) == (1, "nothing to do\n")
+    assert "note: 1 change given up; see: semantic-core outbox status." in again.stderr
     application.write("UPDATE note SET body = 'new', size = 1")
     assert application.run("worker", "--once").stdout == "1 added, 1 updated\n"
     assert application.run("worker", "--once").stdout == "nothing to do\n"
+
+
+def test_a_worker_that_runs_once_says_which_changes_pause_after_a_failure(
+    application: Application,
+) -> None:
+    module = application.folder / f"{application.name}.py"
+    module.write_text(module.read_text().replace("_max_attempts = 1", "_max_attempts = 9"))
+    application.write("CREATE TABLE note (id INTEGER PRIMARY KEY, body TEXT, size INTEGER)")
+    application.write("INSERT INTO note VALUES (1, 'one', 1), (2, 'two', 0)")
+    application.run("worker", "--once")
+    again = application.run("worker", "--once")
+    assert (again.exit_code, again.stdout) == (1, "nothing to do\n")
+    assert "note: 1 change pending after a failure; see: semantic-core outbox" in again.stderr
 
 
 def test_a_change_that_was_given_up_is_listed_retried_and_dropped(application: Application) -> None:

@@ -16,7 +16,9 @@ from semantic_core.cli import cli
 from semantic_core.testing import JobEmbedder
 
 PLUGIN = """
+from semantic_core_peewee.sqlite.store import SqliteStore
 from semantic_core import hookimpl
+from semantic_core.protocols import Store, TextSearch, VectorQueue
 from semantic_core.testing import JobEmbedder
 
 PROVIDER = JobEmbedder()
@@ -24,6 +26,17 @@ PROVIDER = JobEmbedder()
 @hookimpl
 def semantic_embedders():
     return {"jobs": lambda: PROVIDER}
+
+class Shelf:  # the store "sqlite" without its ledger
+    def __init__(self, space, path, multi_tenant=None):
+        store = SqliteStore(space, path, multi_tenant=multi_tenant)
+        for name in {*dir(Store), *dir(TextSearch), *dir(VectorQueue)}:
+            if not name.startswith("_"):
+                setattr(self, name, getattr(store, name))
+
+@hookimpl
+def semantic_stores():
+    return {"shelf": Shelf}
 """
 
 
@@ -91,6 +104,26 @@ def test_a_folder_goes_through_the_queue(provider: JobEmbedder) -> None:
     total = Decimal(cost["amount"]) + Decimal(asked["amount"])
     assert Decimal(answer("costs")["totals"]["USD"]) == total
     assert answer("costs", "--since", "2999-01")["costs"] == []
+
+
+def test_a_store_without_a_ledger_goes_through_the_queue_as_well(
+    provider: JobEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEMANTIC_CORE_STORE", "shelf")
+    monkeypatch.setenv("SEMANTIC_CORE_PATH", "notes.shelf")
+    call("ingest", "notes", "--mode", "async")
+    assert answer("queue", "status")["pending"] == 12
+    [job] = answer("queue", "flush")["jobs"]
+    assert (job["status"], job["sent"]) == ("SUBMITTED", 12)
+    provider.finish()
+    call("worker", "--once")
+    [job] = answer("queue", "status")["jobs"]
+    assert (job["status"], job["succeeded"], job["cleaned"]) == ("COMPLETED", 12, True)
+    [cost] = answer("costs")["costs"]
+    assert (cost["collection"], cost["passages"]) == ("files", 12)
+    assert (tmp_path / "notes.shelf.ledger").exists()
+    monkeypatch.setenv("SEMANTIC_CORE_PLUGINS", "jobs_plugin")
+    assert "ledger=" in call("queue", "status", code=2).stderr
 
 
 def test_words_for_people(provider: JobEmbedder) -> None:

@@ -63,12 +63,17 @@ class NewestFirst(OtherLedger):
 
 
 @caught_by("a_job_holds_what_has_waited_longest")
-class PendingForgetsJobs(MemoryStore):
-    def pending(self, limit):
-        return {
-            name: chunk.entry.passage
-            for name, chunk in list(self._ledger.without_vector().items())[:limit]
-        }
+class PendingWithoutThoseOfJobs(MemoryStore):
+    def pending(self, limit, after=-1):
+        chunks = super().pending(10**6, after)
+        return [one for one in chunks if one.fingerprint not in self._state.ledger.claims][:limit]
+
+
+@caught_by("a_job_holds_what_has_waited_longest")
+class EverythingIsHeld(OtherLedger):
+    class ledger(MemoryJobLedger):
+        def held(self, holder, fingerprints):
+            return frozenset(fingerprints)
 
 
 @caught_by("what_a_job_holds_is_nobody_elses")

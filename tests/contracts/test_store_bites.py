@@ -11,6 +11,7 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
@@ -687,7 +688,7 @@ class TwinsKeepWaiting(MemoryStore):
 @caught_by("fill_gives_a_vector_to_all_who_wait")
 class FilledByPosition(MemoryStore):
     def fill(self, vectors):
-        waiting = list(self.pending(10**6))
+        waiting = [chunk.fingerprint for chunk in self.pending(10**6)]
         for vector in vectors.values():
             self._unit(vector)
         return super().fill(
@@ -743,8 +744,21 @@ class FillsUpToTheBadOne(MemoryStore):
 
 @caught_by("the_queue_is_oldest_first")
 class NewestWantedFirst(MemoryStore):
-    def pending(self, limit):
-        return dict(list(reversed(super().pending(10**6).items()))[:limit])
+    def pending(self, limit, after=-1):
+        return list(reversed(super().pending(10**6, after)))[:limit]
+
+
+@caught_by("the_queue_is_read_page_by_page")
+class PagesFromTheBeginning(MemoryStore):
+    def pending(self, limit, after=-1):
+        return super().pending(limit) if limit == 2 else super().pending(limit, after)
+
+
+@caught_by("the_queue_is_read_page_by_page")
+class EachPassageOnce(MemoryStore):
+    def pending(self, limit, after=-1):
+        once = {chunk.fingerprint: chunk for chunk in super().pending(10**6, after)}
+        return sorted(once.values(), key=attrgetter("place"))[:limit]
 
 
 # --- stores: words --------------------------------------------------------------------------------

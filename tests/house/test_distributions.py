@@ -91,7 +91,7 @@ def test_every_kind_of_link_is_seen(page: str, found: list[str]) -> None:
 
 @pytest.mark.slow
 @for_each(PROJECTS)
-def test_no_link_and_no_picture_of_an_index_page_is_relative(dist: Path, project: Path) -> None:
+def test_no_link_and_no_picture_of_an_index_page_is_relative(project: Path, dist: Path) -> None:
     metadata = metadata_of(dist, project)
     assert metadata["Description-Content-Type"] == "text/markdown"
     found = targets(page_of(metadata))
@@ -101,7 +101,7 @@ def test_no_link_and_no_picture_of_an_index_page_is_relative(dist: Path, project
 
 @pytest.mark.slow
 @for_each(PROJECTS)
-def test_links_of_an_index_page_lead_to_files_of_the_repository(dist: Path, project: Path) -> None:
+def test_links_of_an_index_page_lead_to_files_of_the_repository(project: Path, dist: Path) -> None:
     found = targets(page_of(metadata_of(dist, project)))
     pages = [target for target in found if target.startswith(HOME)]
     pictures = [target for target in found if target.startswith(PICTURES)]

@@ -114,4 +114,4 @@ def test_the_fingerprint_changes_with_the_passage_and_with_every_part_of_the_spa
 
 
 def test_the_fingerprint_is_the_same_in_every_process_and_release() -> None:
-    assert list(fingerprints(Space("m", 8), ["text"])) == ["dec1ff1222cb6385213b625d16144086"]
+    assert fingerprints(Space("m", 8), ["text"]) == ["dec1ff1222cb6385213b625d16144086"]

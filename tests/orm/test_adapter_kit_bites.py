@@ -56,7 +56,7 @@ class OtherCapture(MiniKitAdapter):
 
 
 class OnlyEvents(MiniKitAdapter):
-    """An adapter that hears what the ORM tells and nothing else, whatever it is asked for."""
+    """An adapter that notices what the ORM reports and nothing else, whatever `capture` is."""
 
     def __init__(self, *args: Any, capture: Any = None, **options: Any) -> None:
         super().__init__(*args, capture="events", **options)

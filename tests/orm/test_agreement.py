@@ -31,7 +31,7 @@ class Process:
         self._wrote = False
 
     def step(self) -> None:
-        """Look at changes; write the index; or let the outbox hear of it, and delete them."""
+        """Take changes; write to the index; or report the write to the outbox, and delete them."""
         if not self._changes:
             self._changes = self.outbox.claim(2, lease=False)
         elif not self._wrote:

@@ -736,7 +736,7 @@ def test_an_index_without_a_table_keeps_no_other_from_being_compared(
 
 
 def test_triggers_that_went_are_said_and_put_back_at_the_next_commit(shelf: Shelf) -> None:
-    """Another program took them away, of which nothing is heard here."""
+    """Another program removed them, which this process does not notice by itself."""
     index = shelf.Article.search
     shelf.Article.create(id=1, title="Kept", content="walrus")
     assert not index("walrus").degraded

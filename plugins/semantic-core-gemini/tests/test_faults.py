@@ -34,7 +34,7 @@ ANSWERS = 2
 @dataclass(frozen=True)
 class Script:
     """What becomes of one fault. error: if it never ends; None: it is no fault to us. heals:
-    whether once is lived through.
+    whether the call succeeds if the fault comes once.
 
     calls: how often the service is asked if it never ends. lost: whether what was asked may be on
     the bill unseen.

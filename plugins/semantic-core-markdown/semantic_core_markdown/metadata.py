@@ -27,7 +27,7 @@ MAX_CHARS = 64_000
 """Longest front matter that is read, in characters."""
 MAX_VALUES = 2_000
 """Most values in front matter; an alias counts as often as its values."""
-MAX_DEPTH = 20
+MAX_NESTING = 20
 """Deepest nesting of values."""
 MAX_KEY = 128
 """Longest metadata key, in characters; longer ones are cut."""
@@ -116,7 +116,7 @@ def _reasonable(events: Iterable[Any]) -> bool:
     for event in events:
         if isinstance(event, yaml.CollectionStartEvent):
             open_nodes.append((event.anchor, 1))
-            if len(open_nodes) > MAX_DEPTH:
+            if len(open_nodes) > MAX_NESTING:
                 return False
             continue
         if isinstance(event, yaml.CollectionEndEvent):

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from semantic_core_markdown import semantic_describe, semantic_split
-from semantic_core_markdown.metadata import MAX_CHARS, MAX_DEPTH, MAX_KEY, MAX_VALUES
+from semantic_core_markdown.metadata import MAX_CHARS, MAX_KEY, MAX_NESTING, MAX_VALUES
 from semantic_core_markdown.metadata import read as read_yaml
 
 from semantic_core import Document, Ref
@@ -107,7 +107,7 @@ def test_values_become_what_metadata_can_hold(yaml, metadata) -> None:
 
 def test_a_key_that_is_too_long_is_cut() -> None:
     assert read(f"{'k' * 500}: x") == {"k" * MAX_KEY: "x"}
-    nested = "{a" * (MAX_DEPTH - 2) + ": x" + "}" * (MAX_DEPTH - 2)
+    nested = "{a" * (MAX_NESTING - 2) + ": x" + "}" * (MAX_NESTING - 2)
     nested = nested.replace("{a", f"{{{'a' * 50}: ").replace(": : x", ": x")
     assert all(len(key) <= MAX_KEY for key in read(f"a: {nested}"))
 

@@ -4,8 +4,8 @@
 distribution has the store `sqlite`, in `semantic_core_peewee.sqlite`.
 
 Modules: `adapter` (what the index must know about Peewee), `tables` (the table of a model),
-`binding` (`init_database`), `commits` (when a database has committed), `connection` (the
-application's connection as the index uses it). They are imported when they are first used.
+`binding` (`init_database`), `commits` (when a database has committed). They are imported when they
+are first used.
 
 Tested by tests/orm/test_binding.py.
 """

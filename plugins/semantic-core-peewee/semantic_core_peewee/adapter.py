@@ -10,11 +10,13 @@ MySQL and MariaDB, with or without a pool.
                                           cascades, raw SQL, changes of related rows, other programs
 ========================================  ==========================================================
 
-Tested by tests/orm/test_kit.py and tests/orm/test_models.py.
+Tested by tests/orm/test_kit.py, tests/orm/test_models.py and tests/orm/test_connections.py.
 """
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
@@ -25,7 +27,6 @@ import peewee
 from semantic_core.errors import ConfigError
 from semantic_core.orm import Backfill, BaseORMAdapter, Declaration, Dialect, Strategy, Table
 from semantic_core_peewee.commits import commits_of, in_transaction
-from semantic_core_peewee.connection import connected, unlogged
 from semantic_core_peewee.tables import (
     database_of,
     dialect_of,
@@ -51,6 +52,8 @@ MOST_VALUES = 30_000
 """Values one query may contain; SQLite allows 32,766, PostgreSQL 65,535."""
 _EXCEPTIONS: Any = peewee.__dict__["__exception_wrapper__"]
 """Turns errors of the drivers into Peewee's."""
+_statements = logging.getLogger("semantic_core.sql")
+_of_thread = threading.local()
 
 
 class PeeweeAdapter(BaseORMAdapter):
@@ -293,6 +296,9 @@ def _wait_for_others(database: Any) -> None:
         database.pragma("busy_timeout", BUSY_TIMEOUT, permanent=True)
 
 
+# --- the application's connection, as the index uses it -------------------------------------------
+
+
 def run_sql(
     database: Any, dialect: Dialect, sql: str, params: Sequence[Any] = ()
 ) -> Sequence[Sequence[Any]]:
@@ -308,3 +314,50 @@ def run_sql(
         if dialect != "sqlite" and cursor.description is None:
             return []
         return cursor.fetchall()  # type: ignore[no-any-return]
+
+
+@contextmanager
+def connected(database: Any) -> Iterator[None]:
+    """A block in which this thread has a connection, which is left as it was found: open or closed.
+
+    Two are not closed: one to a database in memory, which would be gone, and one on which a
+    transaction was begun meanwhile.
+    """
+    if not database.is_closed():
+        yield
+        return
+    database.connect()
+    opened = database.connection()
+    try:
+        yield
+    finally:
+        # A generator that was not used up may end in another thread, whose connection is not the
+        # one that was opened here.
+        still_there = database._state.conn is opened
+        if still_there and not in_transaction(database) and not is_private(database):
+            database.close()
+
+
+@contextmanager
+def unlogged() -> Iterator[None]:
+    """Within it, the statements of this thread are not written to Peewee's log.
+
+    An application that counts its queries (``playhouse.test_utils.count_queries``, a debug page)
+    counts its own. Those of the index are written to the logger "semantic_core.sql" instead.
+    """
+    before = getattr(_of_thread, "unlogged", False)
+    _of_thread.unlogged = True
+    try:
+        yield
+    finally:
+        _of_thread.unlogged = before
+
+
+def _is_of_the_application(record: logging.LogRecord) -> bool:
+    if not getattr(_of_thread, "unlogged", False):
+        return True
+    _statements.log(record.levelno, record.msg, *(record.args or ()))
+    return False
+
+
+logging.getLogger("peewee").addFilter(_is_of_the_application)

@@ -19,8 +19,7 @@ from semantic_core import IngestReport, SemanticCore
 from semantic_core.errors import ConfigError
 from semantic_core.orm import Backfill, SemanticIndex, project_folder, usual_place
 from semantic_core.orm.migrations import remove_triggers
-from semantic_core_peewee.adapter import PeeweeAdapter
-from semantic_core_peewee.connection import connected
+from semantic_core_peewee.adapter import PeeweeAdapter, connected
 from semantic_core_peewee.tables import dialect_of, file_of, is_private, plain_database
 
 _lock = threading.RLock()

@@ -32,6 +32,7 @@ from semantic_core.testing.stores.samples import (
     put,
     vector_of,
     vectors_of,
+    waiting_in,
 )
 from semantic_core.testing.stores.schedules import Plan, embedder, play_all
 from semantic_core.testing.stores.writes import BAD_VECTORS
@@ -81,8 +82,8 @@ def statuses(queue: BatchQueue, ids: list[ChunkId]) -> list[str]:
 
 
 def taken(queue: BatchQueue, *collections: str) -> list[str]:
-    """The passages that `take` gives of these collections."""
-    given = queue.take(9, 0.0, 9.0, collections=collections)
+    """The passages that `take` gives of these collections; of all, if none is named."""
+    given = queue.take(9, 0.0, 9.0, collections=collections or None)
     return list(given.passages.values())
 
 
@@ -111,7 +112,10 @@ def a_job_holds_what_has_waited_longest(open_store: OpenStore) -> None:
         job = queue.open_job(job_of("j"), 2)
         same(job, attrs.evolve(job_of("j"), sent=2, characters=6), "open_job with limit 2")
         same(held_by(queue, "j"), ["one", "two"], "passages the job holds")
-        same(list(queue.pending(10).values()), ["three", "four"], "passages still pending")
+        named = queue.held("j", fingerprints_of("one", "two", "three", "never seen"))
+        same(named, frozenset(fingerprints_of("one", "two")), "held: of four passages, by the job")
+        same(queue.held("none", fingerprints_of("one")), frozenset(), "held by no job")
+        same(waiting_in(queue), ["one", "two", "one", "two", "three", "four"], "chunks that wait")
         same(queue.waiting(10, 0.0), 2, "waiting: passages that another job could hold")
         same(queue.waiting_size(), (2, 9), "waiting_size: passages and their characters")
         same_fields(queue.extend_job("j", 1), "extend_job with limit 1", sent=3)
@@ -133,7 +137,7 @@ def what_a_job_holds_is_nobody_elses(open_store: OpenStore) -> None:
         put(store, item("2", "two", "three", vectors=False))
         store.remove([Ref("notes", "1")])
         put(store, item("1", "one", vectors=False))
-        same(list(queue.pending(10).values()), ["three"], "passages still pending")
+        same(queue.waiting(10, 0.0), 1, "waiting: passages that another job could hold")
         sent(queue, "second")
         same(held_by(queue, "second"), ["three"], "passages the second job holds")
         same(queue.open_job(job_of("third"), 10), None, "open_job for a third job")
@@ -259,13 +263,13 @@ def a_failure_is_stored_with_its_reason(open_store: OpenStore) -> None:
         same(list(queue.chunk_states(ids)), states, "chunk_states")
         failure = only(queue.given_up(), "given_up")
         same_fields(failure, "given_up", what=str(ids[1]), reason="too long")
-        same(dict(queue.pending(9)), {}, "passages pending")
+        same(queue.waiting_size(), (0, 0), "waiting_size: without a failed passage")
         same(queue.waiting(9, 1.0), 0, "waiting: passages that a job could hold")
         same(queue.open_job(job_of("next"), 9), None, "open_job when only a failed passage is left")
         same(queue.retry("another"), 0, "retry of a job that does not exist")
         same(queue.retry("j"), 1, "retry")
         same(queue.retry("j"), 0, "retry again")
-        same(list(queue.pending(9).values()), ["bad"], "passages pending after retry")
+        same(queue.waiting(9, 1.0), 1, "passages that wait after retry")
         put(store, item("2", "bad too", vectors=False))
         sent(queue, "k")
         queue.settle("k", {}, dict.fromkeys(fingerprints_of("bad", "bad too"), "no"), None, 2.0)
@@ -287,13 +291,14 @@ def whoever_holds_a_refused_passage_can_give_it_up(open_store: OpenStore) -> Non
         bad, theirs = fingerprints_of("bad", "theirs")
         queue.hold([theirs], 0.0, 9.0)
         token = queue.take(9, 0.0, 9.0).token
+        same(queue.held(token, [bad, theirs]), frozenset([bad]), "held: of two passages, by take")
         why = {bad: "too long", theirs: "not mine"}
         same(queue.settle(token, vectors_of("good"), why, None, 1.0), 2, "settle")
         states = [("READY", ""), ("FAILED", "too long"), ("SUBMITTED", "")]
         same(list(queue.chunk_states(item("1", *passages).ids)), states, "chunk_states")
         token, _ = queue.hold([], 2.0, 9.0, token)
         queue.release(token)
-        expect(bad not in queue.pending(9), "pending: a failed passage is pending before retry.")
+        same(queue.waiting(9, 2.0), 0, "waiting: without a failed passage, before retry")
         same(queue.retry(), 1, "retry")
         same(queue.settle(token, vectors_of("bad"), {}, None, 3.0), 0, "settle after release")
 
@@ -354,7 +359,7 @@ def a_job_ends_once(open_store: OpenStore) -> None:
         same(queue.settle("j", vectors_of("one"), {}, None, 8.0), 0, "settle for a closed job")
         job = queue.job("j")
         same_fields(job, "the closed job", status="COMPLETED", error="", ended_at=5.0)
-        same(list(queue.pending(9).values()), ["one", "two"], "passages pending again")
+        same(queue.waiting(9, 8.0), 2, "waiting: passages that a job could hold again")
         same(queue.jobs(cleaned=False), [job], "jobs that the provider still has")
         queue.clean_job("j", 9.0)
         same(list(queue.jobs(cleaned=False)), [], "jobs that the provider has after clean_job")

@@ -7,6 +7,7 @@ Tested by tests/contracts/test_contract.py and tests/contracts/test_store_bites.
 from __future__ import annotations
 
 from contextlib import closing
+from typing import Any
 
 import attrs
 import numpy as np
@@ -31,6 +32,7 @@ from semantic_core.testing.stores.samples import (
     queue_of,
     vector_of,
     vectors_of,
+    waiting_in,
 )
 from semantic_core.testing.stores.writes import BAD_VECTORS
 from semantic_core.types import Ref
@@ -75,7 +77,8 @@ def vectors_are_known_by_fingerprint_alone(open_store: OpenStore) -> None:
             queue.fill({first: vector_of(passage)})
             pending = pending_in(store, mine.ids)
             same(pending, [True], "pending: the second fingerprint, after a vector for the first")
-            same(list(queue.pending(10)), [second], "fingerprints that are pending")
+            waiting = [chunk.fingerprint for chunk in queue.pending(10)]
+            same(waiting, [second], "fingerprints that are pending")
 
 
 def _named(one: Item, name: str) -> Item:
@@ -106,7 +109,7 @@ def an_update_keeps_the_vectors_it_had(open_store: OpenStore) -> None:
 @Check
 def a_passage_without_a_vector_waits(open_store: OpenStore) -> None:
     """Vector search does not find a passage without a vector, and its similarity is NaN. It is
-    marked and counted as pending, and is once in the queue.
+    marked and counted as pending, and is in the queue, as what was written.
     """
     ready = item("1", "ready")
     waiting = item("2", "same", "same", "other", vectors=False)
@@ -123,13 +126,16 @@ def a_passage_without_a_vector_waits(open_store: OpenStore) -> None:
         same(pending, [False, True, True, True], "pending: one chunk with a vector, three without")
         same_fields(store.stats(), "stats", chunks=4, pending=3)
         if isinstance(store, VectorQueue):
-            wanted = dict(zip(fingerprints_of("same", "other"), ("same", "other"), strict=True))
-            same(dict(store.pending(10)), wanted, "passages in the queue")
+            queued: list[Any] = []
+            for chunk in store.pending(10):
+                queued.append((chunk.id, chunk.passage, chunk.fingerprint))
+            wanted = list(zip(waiting.ids, waiting.passages, waiting.fingerprints, strict=True))
+            same(queued, wanted, "chunks in the queue")
 
 
 @Check
 def the_queue_is_oldest_first(open_store: OpenStore) -> None:
-    """`pending(limit)` gives the passages that have waited longest, at most `limit` of them."""
+    """`pending(limit)` gives the chunks that have waited longest, at most `limit` of them."""
     with closing(open_store(SPACE)) as store:
         queue = queue_of(store)
         wanted: list[str] = []
@@ -138,9 +144,40 @@ def the_queue_is_oldest_first(open_store: OpenStore) -> None:
             put(store, item(key, *passages, vectors=False))
             wanted += passages
         for limit in (0, 1, 3, 6, 100):
-            same(list(queue.pending(limit).values()), wanted[:limit], f"pending({limit})")
+            same(waiting_in(queue, limit), wanted[:limit], f"pending({limit})")
         store.remove([Ref("notes", "c")])
-        same(list(queue.pending(2).values()), wanted[2:4], "pending after a removal")
+        same(waiting_in(queue, 2), wanted[2:4], "pending after a removal")
+
+
+@Check
+def the_queue_is_read_page_by_page(open_store: OpenStore) -> None:
+    """`pending(limit, after)` gives the chunks after a place, without gap or overlap, also of
+    equal passages and of all tenants. Places stay while chunks wait; what begins to wait comes
+    last.
+    """
+    with closing(open_store(SPACE, multi_tenant=True)) as store:
+        queue = queue_of(store)
+        for owner in ("ann", "bob"):
+            put(store, item(Ref("notes", "1", owner), f"of {owner}", "same", "same", vectors=False))
+        first = queue.pending(1)
+        same([chunk.passage for chunk in first], ["of ann"], "the first page")
+        expect(first[0].place >= 0, f"place: expected at least 0, found {first[0].place}.")
+        put(store, item(Ref("notes", "2", "ann"), "late", vectors=False))
+        found: list[Any] = []
+        page = first
+        while page:
+            expect(len(page) <= 2, f"pending(2): expected at most 2 chunks, found {len(page)}.")
+            found += page
+            expect(len(found) <= 7, f"pending: expected 7 chunks on all pages, found {found}.")
+            page = queue.pending(2, page[-1].place)
+        same(found, list(queue.pending(10)), "chunks of all pages")
+        tenants = [chunk.id.ref.tenant for chunk in found]
+        same(tenants, ["ann"] * 3 + ["bob"] * 3 + ["ann"], "tenants of the chunks")
+        places = [chunk.place for chunk in found]
+        same(places, sorted(set(places)), "places, in order")
+        queue.fill(vectors_of("same"))
+        left = [found[0], found[3], found[6]]
+        same(list(queue.pending(10)), left, "chunks that still wait after fill")
 
 
 @Check
@@ -166,7 +203,7 @@ def fill_gives_a_vector_to_all_who_wait(open_store: OpenStore) -> None:
             query = vector_of(passage)
             ranking = store.nearest(query, 10, EVERYTHING)
             agrees(ranking, cosines(filled, query), 10, f"nearest to {passage!r}")
-        same(dict(queue.pending(10)), {fingerprint_of("two"): "two"}, "passages still in the queue")
+        same(waiting_in(queue), ["two"], "passages still in the queue")
         known = store.known(fingerprints_of("same", "two"))
         same(set(known), {fingerprint_of("same")}, "known of a filled passage and a pending one")
         same(store.stats().pending, 1, "chunks still pending")

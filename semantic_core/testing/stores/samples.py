@@ -180,6 +180,11 @@ def text_search_of(store: Any) -> TextSearch:
     return skip("This store has no full-text search (it is no TextSearch).")
 
 
+def waiting_in(queue: VectorQueue, limit: int = 1_000) -> list[str]:
+    """The passages of the chunks that `pending(limit)` gives, in order."""
+    return [chunk.passage for chunk in queue.pending(limit)]
+
+
 def queue_of(store: Any) -> VectorQueue:
     """The store as a `VectorQueue`; skips the rule for a store without it."""
     if isinstance(store, VectorQueue):
@@ -341,5 +346,5 @@ def contents(store: Any, *items: Item) -> dict[str, Any]:
     if isinstance(store, TextSearch):
         seen["words"] = {word: store.words(word, 1_000, EVERYTHING) for word in sorted(words)}
     if isinstance(store, VectorQueue):
-        seen["pending"] = dict(store.pending(1_000))
+        seen["pending"] = store.pending(1_000)
     return seen

@@ -77,7 +77,7 @@ def settings_of(servers: Any, database: Any) -> dict[str, Any]:
         "PORT": server.port or 5432,
         "USER": server.username,
         "PASSWORD": server.password or "",
-        "OPTIONS": {"options": f"-c search_path={database.address} -c synchronous_commit=off"},
+        "OPTIONS": {"options": servers.postgres_options(database.address)},
     }
 
 

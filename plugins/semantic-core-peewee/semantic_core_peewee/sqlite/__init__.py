@@ -6,8 +6,7 @@ Rooms, from the top: `store` (SqliteStore) and `same_file` (the index in the app
 database); `opening`, `migrations`, `backup`, `maintenance`; `write`, `read`, `vector_search`,
 `word_search`, `jobs` and `job_store`; below them `records`, `ids`, `filters`, `selective_scopes`,
 `segments`, `quantized`, `unit_vectors`, `vector_rows`, `word_cache`, `checkpoints`; and the
-connections: `pool`, `connection`, `single_library`, `log_files`, `interruption`, `cpu_limiter`,
-`errors`.
+connections: `pool`, `connection`, `cpu_limiter`, `errors`.
 
 Tested by tests/sqlite/test_plugin.py.
 """
@@ -20,12 +19,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from semantic_core import hookimpl
 from semantic_core.protocols import Store
-from semantic_core.types import Space
+from semantic_core.types import INDEX_FILE, Space
 
 if TYPE_CHECKING:
     from semantic_core_peewee.sqlite.store import SqliteStore
 
 SEMANTIC_CORE_API = 1
+DEFAULT_BUSY_TIMEOUT = 10.0
+"""Seconds."""
 
 
 @hookimpl
@@ -37,9 +38,7 @@ def semantic_stores() -> Mapping[str, Callable[..., Store]]:
 def open_sqlite(
     space: Space,
     *,
-    path: Annotated[
-        str | os.PathLike[str], "the file; it is made if there is none"
-    ] = "semantic-core.db",
+    path: Annotated[str | os.PathLike[str], "the file; it is made if there is none"] = INDEX_FILE,
     multi_tenant: Annotated[
         bool | None, "whether a new file keeps tenants apart; unset means what the file says"
     ] = None,
@@ -50,7 +49,7 @@ def open_sqlite(
             "may take the last writes"
         ),
     ] = "full",
-    busy_timeout: Annotated[float, "seconds to wait for another writer"] = 10.0,
+    busy_timeout: Annotated[float, "seconds to wait for another writer"] = DEFAULT_BUSY_TIMEOUT,
     database: Annotated[
         Any, "a Peewee APSWDatabase to keep the index in, instead of a file of its own"
     ] = None,

@@ -17,12 +17,17 @@ from typing import Any
 import apsw
 
 from semantic_core.errors import InputError, StoreError, StoreMisuse, StoreVersion
-from semantic_core_peewee.sqlite.connection import Target, translated
+from semantic_core_peewee.sqlite.connection import (
+    BESIDE,
+    JOURNAL,
+    PART,
+    Target,
+    identity_of,
+    translated,
+)
 from semantic_core_peewee.sqlite.errors import noting_errno
-from semantic_core_peewee.sqlite.log_files import BESIDE, JOURNAL, PART
 from semantic_core_peewee.sqlite.opening import is_new, make_file, refuse_in_use, rights_for, sole
 from semantic_core_peewee.sqlite.pool import View
-from semantic_core_peewee.sqlite.single_library import identity
 from semantic_core_peewee.sqlite.tuning import DEFAULT
 
 
@@ -50,7 +55,7 @@ def put_in_place(view: View, target: Target) -> None:
     path = target.path
     with suppress(StoreVersion, StoreMisuse):  # whatever is wrong with what is there: it goes
         is_new(target)
-    if os.path.exists(path) and identity(path) == identity(view.raw.filename):
+    if os.path.exists(path) and identity_of(path) == identity_of(view.raw.filename):
         raise InputError(
             f"{path!r} is the backup itself.", hint="Name the index to replace with --db."
         )

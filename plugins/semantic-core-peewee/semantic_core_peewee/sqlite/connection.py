@@ -1,7 +1,16 @@
-"""One connection to the file: how it is opened, what it may do, and how its transactions end.
+"""One connection to the file: how it is opened, what it may do, how its transactions end, and what
+of the file no one else may touch while it is open.
 
 APSW brings the SQLite library with FTS5. A connection also notices when its file was moved, or its
 write-ahead log removed, while it is open.
+
+POSIX locks belong to the process, not to the handle. When another library (the one in Python's
+``sqlite3``) or a plain ``open()`` (a copy of the folder, a checksum) closes one of the files, the
+locks this process holds on it are gone without a word. Another process then writes into the middle
+of an open transaction; or it takes itself for the last one and removes the log, and what is written
+to the old log is lost. So the second library is refused while a store is open; a store is refused
+while a second library has the file open, as far as that can be seen (``/proc`` on Linux); and all
+connections of a process remember with which log they began.
 
 Tested by tests/sqlite/test_sharing.py and tests/trust/test_disk.py.
 """
@@ -11,18 +20,21 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import sys
+import threading
 import weakref
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
 
 import apsw
 import attrs
 import sqlite_vec
 
 from semantic_core.errors import StoreMisuse, StoreReadOnly, StoreUnavailable
-from semantic_core_peewee.sqlite import log_files, single_library
 from semantic_core_peewee.sqlite.errors import SQLITE_ERRORS, remember_errno, translate
 from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
 
@@ -75,6 +87,183 @@ def is_read_only(path: str) -> bool:
     return False
 
 
+# The files of a store, and which of them this process has open.
+
+BESIDE = ("-wal", "-shm")
+"""Added to the path of a store: its write-ahead log and the index of that, there while it is open.
+"""
+JOURNAL = "-journal"
+LOCK = ".lock"
+"""Added to the path of a store while a process creates or migrates it."""
+OWN = ("", *BESIDE, JOURNAL, LOCK)
+"""Added to the path of a store: every file that is its own."""
+PART = ".part"
+"""Added to the path of a copy until it is whole."""
+Identity = tuple[int, int]
+"""Device and inode: what locks hang on, whatever the path is spelled like."""
+_Files = tuple[Identity | None, ...]
+
+_ours: Counter[Identity] = Counter()
+_inherited: set[Identity] = set()
+_given_up: set[Identity] = set()
+_reading: Counter[Identity] = Counter()
+_logs: dict[Identity, _Files] = {}
+# Garbage collection may close a connection of ours while another is being opened.
+_lock = threading.RLock()
+_watching = False
+
+
+def identity_of(path: str) -> Identity | None:
+    """Which file this path leads to; None if it leads to none."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def claim_file(path: str) -> Identity | None:
+    """Count one more connection of ours to an existing file; give it back with
+    `release_file`.
+
+    Raises StoreMisuse.
+    """
+    global _watching
+    this = identity_of(path)
+    if this is None:
+        return None
+    if this in _given_up:
+        raise StoreMisuse(
+            (
+                f"{path!r} was in use by another thread when this process was forked off, so its "
+                "locks cannot be trusted here."
+            ),
+            hint="Fork while no other thread uses the store, or start processes by spawn.",
+        )
+    with _lock:
+        if not _watching:
+            # Stays for the life of the process: hooks cannot be taken off.
+            sys.addaudithook(_refuse_second_library)
+            _watching = True
+        if not _ours[this] and this not in _inherited and _is_open_elsewhere(this):
+            raise StoreMisuse(
+                (
+                    f"{path!r} is already open in this process, by another SQLite "
+                    "library or a plain open()."
+                ),
+                hint=(
+                    "Close it there first. Two libraries on one file destroy each "
+                    "other's locks and lose rows."
+                ),
+            )
+        _ours[this] += 1
+    return this
+
+
+def release_file(this: Identity | None) -> None:
+    """Count one connection less."""
+    with _lock:
+        if this is not None and _ours[this] > 0:
+            _ours[this] -= 1
+
+
+def give_up(this: Identity | None) -> None:
+    """In a forked child: refuse this file from now on,
+    because the parent's locks on it are counted here for ever.
+    """
+    if this is not None:
+        _given_up.add(this)
+
+
+def _refuse_second_library(event: str, arguments: tuple[object, ...]) -> None:
+    if event != "sqlite3.connect" or not arguments:
+        return
+    try:
+        spelled = os.fsdecode(arguments[0])  # type: ignore[arg-type]
+    except TypeError:
+        return
+    spellings = (
+        [spelled, unquote(urlsplit(spelled).path)] if spelled.startswith("file:") else [spelled]
+    )
+    for path in spellings:
+        if _ours.get(identity_of(path), 0):  # type: ignore[arg-type]
+            raise StoreMisuse(
+                (
+                    f"{path!r} is open as a Semantic Core store in this process, so "
+                    "sqlite3 must not open it."
+                ),
+                hint="Use the store, its backup() to get a copy, or another process.",
+            )
+
+
+def _is_open_elsewhere(this: Identity) -> bool:
+    try:
+        names = os.listdir("/proc/self/fd")
+    except OSError:
+        return False
+    if this not in {identity_of(f"/proc/self/fd/{name}") for name in names}:
+        return False
+    return this not in {identity_of(path) for path in _apsw_files()}
+
+
+def _apsw_files() -> list[str]:
+    """Files open through APSW, ours or not: one library, so no harm."""
+    paths = []
+    for connection in apsw.connections():
+        try:
+            paths.append(connection.filename)
+        except apsw.Error:
+            continue  # closed, or busy in another thread
+    return paths
+
+
+def note_log(store: Identity | None, path: str) -> bool:
+    """Count a connection that has just read; the first one notes which log there is.
+
+    False where there is none: then there is nothing to leave.
+    """
+    files = _log_of(path)
+    if store is None or files[0] is None:
+        return False
+    with _lock:
+        _reading[store] += 1
+        _logs.setdefault(store, files)
+    return True
+
+
+def leave_log(store: Identity | None) -> None:
+    """Count one connection less; before it is closed."""
+    with _lock:
+        if store is not None and _reading[store] > 0:
+            _reading[store] -= 1
+            if not _reading[store]:
+                _logs.pop(store, None)
+
+
+def has_its_log(store: Identity | None, path: str) -> bool:
+    """Whether the log is still the one the connections of this process began with."""
+    noted = None if store is None else _logs.get(store)
+    return noted is None or noted == _log_of(path)
+
+
+def _log_of(path: str) -> _Files:
+    return tuple(identity_of(path + suffix) for suffix in BESIDE)
+
+
+def forget_files() -> None:
+    """In a forked child: the descriptors are the parent's, and so are its locks and connections;
+    nothing is ours yet.
+    """
+    global _lock
+    _lock = threading.RLock()
+    _inherited.update(this for this, count in _ours.items() if count)
+    _ours.clear()
+    _reading.clear()
+    _logs.clear()
+
+
+# One connection.
+
 Durability = Literal["full", "normal"]
 
 OLDEST_SQLITE = (3, 51, 3)
@@ -108,7 +297,7 @@ class Target:
     path: str
     durability: Durability
     busy_timeout: float
-    identity: single_library.Identity | None = None
+    identity: Identity | None = None
     tuning: Tuning = DEFAULT
 
 
@@ -134,16 +323,16 @@ class Connection:
         self.path = target.path
         self.pid = os.getpid()
         self.raw: Any = None
-        self._claim: single_library.Identity | None = None
+        self._claim: Identity | None = None
         self._has_log = False
-        self.identity = self._claim = single_library.claim(target.path)
+        self.identity = self._claim = claim_file(target.path)
         try:
             if target.identity is not None:
                 self._check_identity(target.identity)
             self.raw = _opened_raw(target.path)
             _configure(self.raw, target, writer)
             self.raw.execute("pragma schema_version").fetchall()  # from here on it holds its locks
-            self._has_log = log_files.hold(self.identity, target.path)
+            self._has_log = note_log(self.identity, target.path)
             _opened.add(self)
         except SQLITE_ERRORS as error:
             if self.raw is not None:
@@ -158,7 +347,7 @@ class Connection:
         """Raise StoreMisuse if the path leads to another file by now, or its log is another one:
         what is written would be lost, what is read is old.
         """
-        self._check_identity(single_library.identity(self.path))
+        self._check_identity(identity_of(self.path))
         self.check_log()
         if self._has_log and not self._says_it_has_a_log():
             raise StoreMisuse(
@@ -168,7 +357,7 @@ class Connection:
 
     def check_log(self) -> None:
         """Raise StoreMisuse if the log this connection writes is not the store's any more."""
-        if self._has_log and not log_files.are_the_same(self.identity, self.path):
+        if self._has_log and not has_its_log(self.identity, self.path):
             raise StoreMisuse(
                 (
                     f"The log of the store {self.path!r} was removed while open: this process lost "
@@ -183,7 +372,7 @@ class Connection:
         except apsw.Error:  # using it will say it better
             return True
 
-    def _check_identity(self, wanted: single_library.Identity | None) -> None:
+    def _check_identity(self, wanted: Identity | None) -> None:
         if wanted != self.identity:
             raise StoreMisuse(
                 f"The store {self.path!r} was moved, removed or replaced while open.",
@@ -204,7 +393,7 @@ class Connection:
                 with suppress(apsw.Error):
                     raw.close(True)
         finally:
-            single_library.release(claim)
+            release_file(claim)
 
     def _leave_log(self) -> None:
         try:
@@ -215,7 +404,7 @@ class Connection:
                 self.raw.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         finally:
             self._has_log = False
-            log_files.release(self.identity)
+            leave_log(self.identity)
 
     def __del__(self) -> None:
         if self.pid == os.getpid():
@@ -235,7 +424,7 @@ class Connection:
             raw.close(True)
         except apsw.Error:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(raw))  # not even garbage collection may try
-            single_library.give_up(self.identity)
+            give_up(self.identity)
 
 
 def _opened_raw(path: str) -> Any:

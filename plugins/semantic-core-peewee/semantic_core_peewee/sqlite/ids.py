@@ -9,7 +9,7 @@ Tested by tests/sqlite/test_word_search.py and tests/sqlite/test_vector_search.p
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from sys import intern
 from typing import Any
 
@@ -76,9 +76,9 @@ def best_first(
 
 def rows_of(
     view: View, ids: Sequence[ChunkId], columns: str, *, of_document: bool = True
-) -> Iterator[tuple[Any, ...]]:
-    """Yield (place in `ids`, *columns of chunk c and document d) of the chunks that exist, in any
-    order; all in one query.
+) -> list[tuple[Any, ...]]:
+    """(place in `ids`, *columns of chunk c and document d) of the chunks that exist, in any order;
+    all in one query.
     """
     places: dict[int, list[int]] = {}
     for place, number in enumerate(numbers_of(view, ids)):
@@ -86,9 +86,10 @@ def rows_of(
             places.setdefault(number, []).append(place)
     joined = _CHUNK_AND_DOCUMENT if of_document else _CHUNK
     sql = f"select c.id, {columns} from json_each(?) as j {joined}"
+    found: list[tuple[Any, ...]] = []
     for number, *row in view.raw.execute(sql, (json.dumps(list(places)),)):
-        for place in places[number]:
-            yield place, *row
+        found += [(place, *row) for place in places[number]]
+    return found
 
 
 def numbers_of(view: View, ids: Sequence[ChunkId]) -> list[int | None]:

@@ -182,6 +182,10 @@ class SqliteJobLedger:
         """See `BatchQueue.take`."""
         return self._pool.write(jobs.take, limit, now, until, from_jobs, collections)
 
+    def held(self, holder: str, fingerprints: Collection[str]) -> frozenset[str]:
+        """See `BatchQueue.held`."""
+        return frozenset(self._pool.read(jobs.held_by, holder, fingerprints))
+
     def release(self, token: str) -> None:
         """See `BatchQueue.release`."""
         self._pool.write(jobs.release, _token(token))

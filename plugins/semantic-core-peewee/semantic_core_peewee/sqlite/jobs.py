@@ -38,7 +38,7 @@ from semantic_core.batch import (
     Rate,
     Rest,
 )
-from semantic_core.types import ChunkId, Failure, Ref
+from semantic_core.types import ChunkId, Failure, PendingChunk, Ref
 from semantic_core_peewee.sqlite.ids import rows_of
 from semantic_core_peewee.sqlite.pool import View
 from semantic_core_peewee.sqlite.vector_rows import fill_waiting
@@ -75,6 +75,11 @@ _COLLECTION = "(select d.collection from semantic_index_document as d where d.id
 _NOT_LEFT_OUT = f"""(:without = '[]'
     or {_COLLECTION} not in (select j.value from json_each(:without) as j))"""
 _AMONG = f"(:among is null or {_COLLECTION} in (select j.value from json_each(:among) as j))"
+_PENDING = f"""select c.id, c.position, c.passage, c.fingerprint, o.collection, o.key, o.tenant
+    from {_CHUNKS}
+    cross join semantic_index_document as o
+    where {_WAITING} and o.id = c.document
+    order by c.id limit :limit"""
 _ACCOUNTS = """insert into semantic_index_account (tenant, collection)
     select distinct tenant, collection
     from semantic_index_document
@@ -129,11 +134,13 @@ _PAGE = """select number, fingerprint, passage
     limit ?"""
 
 
-def waiting_passages(view: View, limit: int) -> dict[str, str]:
-    """Up to `limit` pending passages by fingerprint, the oldest first; without those that a job
-    holds and those that failed for good.
-    """
-    return {one.fingerprint: one.passage for one in _waiting(view, limit, _NOT_A_JOBS)}
+def pending(view: View, limit: int, after: int) -> list[PendingChunk]:
+    """Up to `limit` chunks without a vector, the oldest first, all after this place."""
+    values = {"generation": view.generation, "after": after, "limit": limit}
+    chunks = []
+    for place, position, passage, fingerprint, *ref in view.raw.execute(_PENDING, values):
+        chunks.append(PendingChunk(place, ChunkId(Ref(*ref), position), passage, fingerprint))
+    return chunks
 
 
 class _Pending(NamedTuple):
@@ -288,6 +295,19 @@ def expire(view: View, now: float) -> None:
     view.raw.execute(
         "delete from semantic_index_claim where until <= ? or until > ?", (now, now + LONGEST_HOLD)
     )
+
+
+def held_by(view: View, id: str, fingerprints: Collection[str]) -> dict[str, tuple[int, int]]:
+    """What a job, or the caller with this token, claims of these passages: (account, characters) by
+    fingerprint.
+    """
+    # A token is the number of its claims itself; it is negative.
+    holder = int(id) if id.startswith("-") else number_of(view, id)
+    held: dict[str, tuple[int, int]] = {}
+    rows = view.raw.execute(_HELD, (_names(fingerprints), view.generation, holder))
+    for name, account, size in rows:
+        held[name] = (account, size)
+    return held
 
 
 def release(view: View, token: str) -> None:
@@ -577,13 +597,8 @@ def settle(
 
     Vectors go to the chunks that still wait for them; failures are recorded with their reasons.
     """
-    # A token is the number of its claims itself; it is negative.
-    number = int(id) if id.startswith("-") else number_of(view, id)
     generation = view.generation
-    names = json.dumps([*vectors, *failures])
-    held: dict[str, tuple[int, int]] = {}
-    for name, account, size in view.raw.execute(_HELD, (names, generation, number)):
-        held[name] = (account, size)
+    held = held_by(view, id, vectors.keys() | failures.keys())
     good = {name: vector for name, vector in vectors.items() if name in held}
     bad = []
     for name, why in failures.items():
@@ -596,9 +611,9 @@ def settle(
     sums = (
         "update semantic_index_batch_job "
         "set succeeded = succeeded + ?, failed = failed + ?, updated_at = ? "
-        "where number = ?"
+        "where id = ?"
     )
-    view.raw.execute(sums, (len(good), len(bad), now, number))
+    view.raw.execute(sums, (len(good), len(bad), now, id))
     if rate is not None:
         paid = {}
         for name, about in held.items():
@@ -608,8 +623,8 @@ def settle(
         view.raw.execute(
             """update semantic_index_batch_job
                 set paid = paid + ?, paid_tokens = paid_tokens + ?
-                where number = ?""",
-            (len(paid), spent, number),
+                where id = ?""",
+            (len(paid), spent, id),
         )
     return len(held)
 

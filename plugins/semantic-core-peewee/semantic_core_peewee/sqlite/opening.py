@@ -31,17 +31,19 @@ from semantic_core.errors import (
     StoreUnavailable,
     StoreVersion,
 )
-from semantic_core.types import WORDS_ONLY, Space
-from semantic_core_peewee.sqlite import single_library
+from semantic_core.types import INDEX_SUFFIX, WORDS_ONLY, Space
 from semantic_core_peewee.sqlite.connection import (
     HAS_LOG,
     HAS_LOG_AT,
+    LOCK,
+    PART,
     Connection,
     Target,
+    claim_file,
+    release_file,
     translated,
 )
 from semantic_core_peewee.sqlite.errors import noting_errno
-from semantic_core_peewee.sqlite.log_files import PART
 from semantic_core_peewee.sqlite.migrations import (
     APPLICATION_ID,
     PAGE_SIZE,
@@ -54,7 +56,6 @@ from semantic_core_peewee.sqlite.records import row_crc
 # A lock file beside the store, so that one process at a time creates or migrates it. It is removed
 # afterwards.
 
-SUFFIX = ".lock"
 PAUSE = 0.01
 """Seconds between two attempts."""
 
@@ -78,7 +79,7 @@ else:
 
 def is_taken(path: str) -> bool:
     """Whether a process is creating or migrating this store."""
-    return os.path.exists(path + SUFFIX)
+    return os.path.exists(path + LOCK)
 
 
 @contextmanager
@@ -87,7 +88,7 @@ def sole(path: str, patience: float) -> Iterator[None]:
 
     patience: seconds to wait for another one. Raises StoreBusy, StoreReadOnly.
     """
-    name = path + SUFFIX
+    name = path + LOCK
     deadline = time.monotonic() + patience
     while True:
         try:
@@ -334,8 +335,6 @@ def newer_release(path: str, version: int) -> StoreVersion:
 # The rights of a new file: private, unless others may read the database it is made from.
 
 PRIVATE = 0o600
-BESIDE_A_DATABASE = ".semantic.db"
-"""What the name of an index ends with that lies beside the database it is of."""
 
 
 def rights_for(path: str) -> int:
@@ -344,7 +343,7 @@ def rights_for(path: str) -> int:
 
     SQLite gives the log and its index the rights of their file.
     """
-    database = path.removesuffix(BESIDE_A_DATABASE)
+    database = path.removesuffix(INDEX_SUFFIX)
     for known in dict.fromkeys((path, database)):
         with suppress(OSError):
             found = os.stat(known)
@@ -368,7 +367,7 @@ def prepare(target: Target, space: Space | None, multi_tenant: bool | None) -> t
     StoreUnavailable, StoreBusy; then the file is as it was.
     """
     while True:
-        claim = single_library.claim(target.path) if os.path.isfile(target.path) else None
+        claim = claim_file(target.path) if os.path.isfile(target.path) else None
         try:
             if is_new(target):
                 if space is None:
@@ -380,7 +379,7 @@ def prepare(target: Target, space: Space | None, multi_tenant: bool | None) -> t
                         _create(target, space, bool(multi_tenant))
             settled = _settle(target, space, multi_tenant)
         finally:
-            single_library.release(claim)
+            release_file(claim)
         if settled is not None:
             return settled
 

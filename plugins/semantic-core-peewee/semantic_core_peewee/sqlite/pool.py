@@ -1,7 +1,13 @@
 """The connections of one store: one for each reading thread and one for writing. None is shared by
 threads, and none is used in a forked child.
 
-Tested by tests/sqlite/test_sharing.py and tests/sqlite/test_faults.py.
+A signal handler may raise after any step of Python (a time limit, Ctrl-C in a notebook): also after
+a counter was raised or a lock taken, and before the block that would undo it has begun. So nothing
+is counted here. Whoever uses something is an object that only the ``with`` statement keeps; once it
+is gone, its use is over, whether or not its end was called.
+
+Tested by tests/sqlite/test_sharing.py, tests/sqlite/test_faults.py and
+tests/trust/test_interruption.py.
 """
 
 from __future__ import annotations
@@ -13,6 +19,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
+from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import apsw
@@ -20,8 +27,14 @@ import attrs
 
 from semantic_core.errors import SemanticCoreError, StoreBusy, StoreCorrupt, StoreMisuse
 from semantic_core.types import ChunkId
-from semantic_core_peewee.sqlite import cpu_limiter, log_files, single_library
-from semantic_core_peewee.sqlite.connection import Connection, Target, leave_to_parent, transaction
+from semantic_core_peewee.sqlite import cpu_limiter
+from semantic_core_peewee.sqlite.connection import (
+    Connection,
+    Target,
+    forget_files,
+    leave_to_parent,
+    transaction,
+)
 from semantic_core_peewee.sqlite.errors import (
     SQLITE_ERRORS,
     UNREADABLE,
@@ -31,8 +44,145 @@ from semantic_core_peewee.sqlite.errors import (
     remember_errno,
     translate,
 )
-from semantic_core_peewee.sqlite.interruption import Sole, Use, Uses
 from semantic_core_peewee.sqlite.tuning import Tuning
+
+# Uses that end by themselves when an exception cuts them off between two steps.
+
+LOOK = 0.05
+"""Seconds between two looks whether whoever is waited for is still there."""
+ENDING = 5.0
+"""Seconds a use may take to undo what it has begun, before others take it to be cut off."""
+
+
+class Use:
+    """One use, from the beginning of a ``with`` block to its end; for one block only.
+
+    begin: makes it known; the block is given what it returns. end: undoes what `begin` did, or a
+    part of it; may be called twice, and be cut off, too, so whoever comes next looks for what it
+    has left. thread: whose it is. over: whether the block has ended.
+    """
+
+    _ended = True
+
+    def __init__(self, begin: Callable[[Use], Any], end: Callable[[Use], None]) -> None:
+        self._begin = begin
+        self._end = end
+        self.thread = threading.get_ident()
+        self._pid = os.getpid()
+        self.over = self._ended = False
+
+    def __enter__(self) -> Any:
+        try:
+            return self._begin(self)
+        except BaseException:
+            self.finish()
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.over = True  # first: a frame of what cuts this off may keep it for long
+        self.finish()
+
+    def finish(self) -> None:
+        """End it, if it has not ended."""
+        self.over = True
+        if not self._ended:
+            self._end(self)
+            self._ended = True
+
+    def __del__(self) -> None:
+        if not self._ended and self._pid == os.getpid():  # in a forked child all is new
+            self.finish()
+
+
+def is_on(known: weakref.ref[Use]) -> bool:
+    """Whether a use has begun and is not over."""
+    use = known()
+    return use is not None and not use.over
+
+
+class Uses:
+    """The uses of something by one thread that have begun and are not over."""
+
+    def __init__(self) -> None:
+        self._begun: list[weakref.ref[Use]] = []
+
+    def add(self, use: Use) -> None:
+        """One more."""
+        self._begun = [*(each for each in self._begun if is_on(each)), weakref.ref(use)]
+
+    def __len__(self) -> int:
+        return sum(map(is_on, self._begun))
+
+
+class Sole:
+    """What one at a time may have, of all threads."""
+
+    def __init__(self) -> None:
+        self._guard = threading.RLock()  # a signal handler may come in between
+        self._holder: weakref.ref[Use] | None = None
+        self._id = 0  # of the holder, which at its very end has no weak reference any more
+        self._gate = threading.Lock()  # closed while somebody has it, as far as is known
+
+    def use(self, patience: float) -> Use:
+        """A block that is given whether it has it: whether it could be had within so many
+        seconds.
+        """
+        return Use(lambda use: self.take(use, patience), self.give_back)
+
+    def take(self, use: Use, patience: float) -> bool:
+        """Wait for it, at most so many seconds; whether `use` has it now. A thread that has it
+        already, by another use, does not wait for itself.
+        """
+        until = time.monotonic() + patience
+        ending = 0
+        ending_since = 0.0
+        while True:
+            with self._guard:
+                holder = None if self._holder is None else self._holder()
+                if holder is None or self._was_cut_off(holder, use, ending, ending_since):
+                    self._gate.acquire(blocking=False)
+                    self._holder = weakref.ref(use)
+                    self._id = id(use)
+                    return True
+            if holder.thread == use.thread:
+                return False
+            if holder.over and ending != id(holder):
+                ending = id(holder)
+                ending_since = time.monotonic()
+            del holder  # nobody but its block keeps a use
+            left = until - time.monotonic()
+            if left <= 0:
+                return False
+            self._gate.acquire(timeout=min(left, LOOK))
+
+    def _was_cut_off(self, holder: Use, use: Use, ending: int, since: float) -> bool:
+        """Whether its block has ended, and what it had to undo goes on no more: its own thread has
+        gone on, or has taken very long.
+        """
+        if not holder.over:
+            return False
+        waited = ending == id(holder) and time.monotonic() - since > ENDING
+        return holder.thread == use.thread or waited
+
+    def give_back(self, use: Use) -> None:
+        """Let others have it; nothing if `use` has it not."""
+        with self._guard:
+            if self.has(use):
+                self._holder = None
+                with suppress(RuntimeError):  # a signal handler had it in between: it is open
+                    self._gate.release()
+
+    def has(self, use: Use) -> bool:
+        """Whether it is `use` that has it, which may be ending for good."""
+        return self._holder is not None and self._id == id(use)
+
+
+# Connections, and the states they see.
 
 GENERATION = "select cast(value as integer) from semantic_index_meta where key = 'generation'"
 """Reads the current generation; the first statement of every transaction, which fixes the state the
@@ -132,8 +282,6 @@ def _is_open(raw: Any) -> bool:
     return bool(raw.in_transaction or raw.txn_state("main") != apsw.SQLITE_TXN_NONE)
 
 
-__all__ = ["Pool", "View"]
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -183,16 +331,9 @@ class Pool:
 
         A sign of damage is looked at again through a fresh connection before it is believed.
         """
-
-        def on_view(view: View) -> T:
-            return work(view, *args, **named)
-
-        return self._read(on_view)
-
-    def _read(self, work: Callable[[View], T]) -> T:
-        fresh = not self.in_snapshot
+        fresh = not self._reader().uses
         try:
-            return self._look(work)
+            return self._look(work, *args, **named)
         except StoreCorrupt:
             if not fresh:
                 raise
@@ -200,18 +341,18 @@ class Pool:
             if not (fresh and is_damage(error)):
                 raise translate(error, self._target.path) from error
         try:
-            return self._look(work)
+            return self._look(work, *args, **named)
         except SQLITE_ERRORS as error:
             raise translate(error, self._target.path) from error
 
-    def _look(self, work: Callable[[View], T]) -> T:
+    def _look(self, work: Callable[Concatenate[View, P], T], *args: P.args, **named: P.kwargs) -> T:
         """What `work` makes of this thread's read transaction; nested uses share the outermost."""
         reader = self._reader()
         with self._use(reader), self._watched(reader):
             view = reader.view
             if view is None or len(reader.uses) == 1:
                 view = reader.begin(self._target)
-            return work(view)
+            return work(view, *args, **named)
 
     @contextmanager
     def _watched(self, reader: Reader) -> Iterator[None]:
@@ -234,6 +375,13 @@ class Pool:
         except UNREADABLE as error:
             reader.suspect = True
             raise damaged(error) from error
+
+    def search(
+        self, work: Callable[Concatenate[View, P], T], *args: P.args, **named: P.kwargs
+    ) -> T:
+        """`read`, when this thread has its turn to search: see `cpu_limiter`."""
+        with cpu_limiter.turns.one(first=self.sees_one_state):
+            return self.read(work, *args, **named)
 
     def snapshot(self) -> AbstractContextManager[None]:
         """Within it, `read` of this thread sees one state.
@@ -267,24 +415,17 @@ class Pool:
 
         Raises StoreError; then nothing has changed. StoreMisuse within this thread's own snapshot.
         """
-
-        def on_view(view: View) -> T:
-            return work(view, *args, **named)
-
-        return self._write(on_view)
-
-    def _write(self, work: Callable[[View], T]) -> T:
         connection = self._opener()
         with self._sole_writer():
             try:
-                return self._attempt(connection(), work)
+                return self._attempt(connection(), work, *args, **named)
             except StoreCorrupt:
                 self._distrusted = True
             except SQLITE_ERRORS as error:
                 if not is_damage(error):
                     raise translate(error, self._target.path) from error
             try:
-                return self._attempt(connection(), work)
+                return self._attempt(connection(), work, *args, **named)
             except SQLITE_ERRORS as error:
                 raise translate(error, self._target.path) from error
 
@@ -363,12 +504,19 @@ class Pool:
         connection.raw.set_busy_timeout(int(patience * 1000))
         return connection
 
-    def _attempt(self, connection: Connection, work: Callable[[View], T]) -> T:
+    def _attempt(
+        self,
+        connection: Connection,
+        work: Callable[Concatenate[View, P], T],
+        *args: P.args,
+        **named: P.kwargs,
+    ) -> T:
         connection.check_place()
         try:
             with transaction(connection.raw):
                 generation = int(connection.raw.execute(GENERATION).get)
-                done = work(View(connection.raw, generation, self._target.tuning))
+                view = View(connection.raw, generation, self._target.tuning)
+                done = work(view, *args, **named)
             connection.check_log()
             return done
         except SemanticCoreError:
@@ -421,9 +569,8 @@ class Pool:
                 reader.doomed = True
                 if not reader.uses:
                     reader.drop()
-        use = self._writing.use(self._target.busy_timeout)
-        with use:
-            if self._writing.has(use):
+        with self._writing.use(self._target.busy_timeout) as mine:
+            if mine:
                 self._close_writer()
 
     def _close_writer(self) -> None:
@@ -550,8 +697,7 @@ def _after_fork_in_parent() -> None:
 
 def _after_fork_in_child() -> None:
     _forking.held = []
-    single_library.forget()
-    log_files.forget()
+    forget_files()
     for pool in list(_pools):
         pool.abandon()
 

@@ -24,7 +24,7 @@ import attrs
 import numpy as np
 import simsimd
 
-from semantic_core_peewee.sqlite.interruption import Sole, Use
+from semantic_core_peewee.sqlite.pool import Sole, Use, View
 from semantic_core_peewee.sqlite.segments import (
     HIGHEST,
     State,
@@ -35,8 +35,6 @@ from semantic_core_peewee.sqlite.segments import (
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from semantic_core_peewee.sqlite.pool import View
 
     Scores = NDArray[np.float32]
     Rows = NDArray[np.intp]
@@ -196,9 +194,8 @@ class CodeCache:
         None if it sees an older state than this process holds, and within a signal handler that
         interrupted the making of a version.
         """
-        turn = self._turn()
-        with turn:
-            if not self._at_work.has(turn):
+        with self._turn() as mine:
+            if not mine:
                 return None
             for version in self._versions:
                 if version.generation == view.generation and version.state == state:

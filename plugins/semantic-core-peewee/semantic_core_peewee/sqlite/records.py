@@ -55,20 +55,16 @@ class Passage(NamedTuple):
 
 @attrs.frozen
 class Incoming:
-    """A document as it is compared and written. content: title, media type, language,
-    metadata and hash of the text.
+    """A document as it is compared and written. key: how it is found. content: title, media type,
+    language, metadata and hash of the text.
     """
 
     ref: Ref
+    key: Key
     content: tuple[str, str, str | None, str, str]
     text: str
     attributes: Sequence[tuple[str, str, Any]]
     passages: Sequence[Passage]
-
-    @property
-    def key(self) -> Key:
-        """How it is found."""
-        return key_of(self.ref)
 
 
 def key_of(ref: Ref) -> Key:
@@ -125,7 +121,8 @@ def _incoming(document: Document, entries: Sequence[Entry], passages: list[Passa
         to_json(document.metadata),
         text_hash(document.text),
     )
-    return Incoming(ref, content, document.text, attributes(document.metadata), passages)
+    asked = attributes(document.metadata)
+    return Incoming(ref, key_of(ref), content, document.text, asked, passages)
 
 
 def _passages(entries: Sequence[Entry], dimensions: int) -> Iterator[Passage]:
@@ -248,6 +245,13 @@ def fingerprint_crc(fingerprint: str) -> int:
 def vector_crc(of_fingerprint: int, vector: bytes | None) -> int | None:
     """Checksum of the bytes of a vector and of what it is found by; None if there is none."""
     return None if vector is None else zlib.crc32(vector, of_fingerprint)
+
+
+def crcs_of(document: int, passage: Passage) -> tuple[int, int, int | None]:
+    """The three checksums of a row of `chunk`: of what it says, its fingerprint and its vector."""
+    of_fingerprint = fingerprint_crc(passage.fingerprint)
+    of_content = chunk_crc(document, passage.position, passage.content)
+    return of_content, of_fingerprint, vector_crc(of_fingerprint, passage.vector)
 
 
 def check_vector(fingerprint: str, vector: bytes, crc: int) -> None:

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import apsw
 import attrs
@@ -25,14 +25,17 @@ from playhouse.apsw_ext import APSWDatabase
 
 from semantic_core.errors import ConfigError, SemanticCoreError, StoreMisuse
 from semantic_core.types import ChunkId, Ranking, Scope, Space
+from semantic_core_peewee.adapter import connected
 from semantic_core_peewee.commits import commits_of
-from semantic_core_peewee.connection import connected
-from semantic_core_peewee.sqlite import single_library
+from semantic_core_peewee.sqlite import DEFAULT_BUSY_TIMEOUT
 from semantic_core_peewee.sqlite.connection import (
     Connection,
     Target,
     check_library,
+    claim_file,
+    identity_of,
     make_vocabulary,
+    release_file,
     transaction,
     translated,
 )
@@ -40,7 +43,7 @@ from semantic_core_peewee.sqlite.errors import SQLITE_ERRORS, UNREADABLE, damage
 from semantic_core_peewee.sqlite.migrations import APPLICATION_ID, STEPS, newest, take
 from semantic_core_peewee.sqlite.opening import agree, newer_release, said_of
 from semantic_core_peewee.sqlite.pool import GENERATION, Pool, View
-from semantic_core_peewee.sqlite.store import DEFAULT_BUSY_TIMEOUT, SqliteStore
+from semantic_core_peewee.sqlite.store import SqliteStore
 from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
 from semantic_core_peewee.sqlite.vector_search import VectorIndex
 from semantic_core_peewee.sqlite.word_search import WordCounts
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
     from semantic_core.protocols import Scores
 
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _SAVEPOINT = "semantic_index"
@@ -85,17 +89,17 @@ class SameFilePool(Pool):
             self._commits.ended,
         )
 
-    def _look(self, work: Callable[[View], T]) -> T:
-        """Within a transaction of the application: of the state it sees."""
+    def read(self, work: Callable[Concatenate[View, P], T], *args: P.args, **named: P.kwargs) -> T:
+        """See `Pool.read`. Within a transaction of the application: of the state it sees."""
         raw = self._open_transaction()
         if raw is None or super().in_snapshot:
-            return super()._look(work)
+            return super().read(work, *args, **named)
         outer = getattr(self._here, "view", None)
-        with self._damage_translated():
+        with self._errors_translated():
             view: View = outer or self._view(raw)
             self._here.view = view
             try:
-                return work(view)
+                return work(view, *args, **named)
             finally:
                 self._here.view = outer
 
@@ -109,24 +113,21 @@ class SameFilePool(Pool):
             self._refuse_closed()
             yield
 
-    def _write(self, work: Callable[[View], T]) -> T:
-        """Within a transaction of the application: as a part of it."""
+    def write(self, work: Callable[Concatenate[View, P], T], *args: P.args, **named: P.kwargs) -> T:
+        """See `Pool.write`. Within a transaction of the application: as a part of it."""
         raw = self._open_transaction()
         if raw is None:
-            return super()._write(work)
+            return super().write(work, *args, **named)
         if super().in_snapshot:
             raise StoreMisuse(
                 "Writing within this thread's own snapshot would not be seen in it.",
                 hint="Leave it first.",
             )
-        try:
-            with self._damage_translated():
-                view = self._view(raw)
-                self._here.wrote = (id(raw), self._commits.ended)
-                with _savepoint(raw):
-                    return work(view)
-        except SQLITE_ERRORS as error:
-            raise translate(error, self._target.path) from error
+        with self._errors_translated():
+            view = self._view(raw)
+            self._here.wrote = (id(raw), self._commits.ended)
+            with _savepoint(raw):
+                return work(view, *args, **named)
 
     def _open_transaction(self) -> Any:
         """The application's connection in this thread while it has a transaction open;
@@ -144,11 +145,13 @@ class SameFilePool(Pool):
         return View(raw, int(raw.execute(GENERATION).get), self._target.tuning)
 
     @contextmanager
-    def _damage_translated(self) -> Iterator[None]:
+    def _errors_translated(self) -> Iterator[None]:
         try:
             yield
-        except (SemanticCoreError, *SQLITE_ERRORS):
+        except SemanticCoreError:
             raise
+        except SQLITE_ERRORS as error:
+            raise translate(error, self._target.path) from error
         except UNREADABLE as error:
             raise damaged(error) from error
 
@@ -204,19 +207,17 @@ class SameFileStore(SqliteStore):
         check_library()
         self.database = plain_database(database)
         self._target = Target(_path_of(self.database), "full", busy_timeout, tuning=tuning)
-        self._claim = single_library.claim(self._target.path)
+        self._claim = claim_file(self._target.path)
         try:
             with connected(self.database):
                 _check_connection(self.database)
             # It may have come into being just now.
-            self._claim = self._claim or single_library.claim(self._target.path)
+            self._claim = self._claim or claim_file(self._target.path)
             self._space, self._multi_tenant = _prepare(self._target, space, multi_tenant)
         except BaseException:
-            single_library.release(self._claim)
+            release_file(self._claim)
             raise
-        self._target = attrs.evolve(
-            self._target, identity=single_library.identity(self._target.path)
-        )
+        self._target = attrs.evolve(self._target, identity=identity_of(self._target.path))
         self._application_pool = SameFilePool(self._target, self.database)
         self._begin(self._application_pool)
 
@@ -252,7 +253,7 @@ class SameFileStore(SqliteStore):
         super().close()
         claim = self._claim
         self._claim = None
-        single_library.release(claim)
+        release_file(claim)
 
     def _unlearned(self) -> SqliteStore:
         """This store; within a transaction that has changed the index, a copy of it that remembers

@@ -19,11 +19,13 @@ import attrs
 
 from semantic_core.errors import ConfigError, InputError, StoreCorrupt, StoreReadOnly
 from semantic_core.types import (
+    INDEX_FILE,
     ChunkId,
     Document,
     Entry,
     Outcome,
     Page,
+    PendingChunk,
     Ranking,
     Ref,
     ReplaceReport,
@@ -33,6 +35,7 @@ from semantic_core.types import (
     StoreStats,
 )
 from semantic_core_peewee.sqlite import (
+    DEFAULT_BUSY_TIMEOUT,
     backup,
     checkpoints,
     cpu_limiter,
@@ -44,20 +47,20 @@ from semantic_core_peewee.sqlite import (
 )
 from semantic_core_peewee.sqlite.connection import (
     NETWORKED,
+    OWN,
     Durability,
     Target,
     check_library,
+    identity_of,
     kind_of,
     translated,
 )
 from semantic_core_peewee.sqlite.filters import Clause, check_tenant, compile_scope
 from semantic_core_peewee.sqlite.job_store import OfLedger, SqliteJobLedger, blobs_of
-from semantic_core_peewee.sqlite.log_files import OWN
 from semantic_core_peewee.sqlite.migrations import newest
 from semantic_core_peewee.sqlite.opening import prepare
 from semantic_core_peewee.sqlite.pool import Pool, View, check_open
 from semantic_core_peewee.sqlite.records import MOST_INT, check_count, incoming
-from semantic_core_peewee.sqlite.single_library import identity
 from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
 from semantic_core_peewee.sqlite.unit_vectors import from_blob
 from semantic_core_peewee.sqlite.vector_rows import fill_waiting, known_blobs
@@ -68,9 +71,6 @@ if TYPE_CHECKING:
     from semantic_core.protocols import Scores
     from semantic_core.types import Vector
 
-DEFAULT_PATH = "semantic-core.db"
-DEFAULT_BUSY_TIMEOUT = 10.0
-"""Seconds."""
 MOST_WAIT = 86_400
 """Seconds."""
 _ATTEMPTS = 3
@@ -88,7 +88,7 @@ class SqliteStore:
     def __init__(
         self,
         space: Space,
-        path: str | os.PathLike[str] = DEFAULT_PATH,
+        path: str | os.PathLike[str] = INDEX_FILE,
         *,
         multi_tenant: bool | None = None,
         durability: Durability = "full",
@@ -105,7 +105,7 @@ class SqliteStore:
         target = _target(path, durability, busy_timeout)
         self._target = attrs.evolve(target, tuning=tuning)
         self._space, self._multi_tenant = prepare(self._target, space, multi_tenant)
-        self._target = attrs.evolve(self._target, identity=identity(self._target.path))
+        self._target = attrs.evolve(self._target, identity=identity_of(self._target.path))
         self._begin(Pool(self._target))
 
     def _begin(self, pool: Pool) -> None:
@@ -226,10 +226,11 @@ class SqliteStore:
         blobs = self._pool.read(known_blobs, fingerprints)
         return {fingerprint: from_blob(blob) for fingerprint, blob in blobs.items()}
 
-    def pending(self, limit: int) -> Mapping[str, str]:
-        """See `VectorQueue.pending`. Of all tenants."""
+    def pending(self, limit: int, after: int = -1) -> Sequence[PendingChunk]:
+        """See `VectorQueue.pending`."""
         count = check_count("limit", limit)
-        return self._pool.read(jobs.waiting_passages, count)
+        last = -1 if after == -1 else check_count("after", after)
+        return self._pool.read(jobs.pending, count, last)
 
     def fill(self, vectors: Mapping[str, Vector]) -> int:
         """See `VectorQueue.fill`. Raises VectorInvalid before anything is written."""
@@ -258,6 +259,7 @@ class SqliteStore:
     drop_job = OfLedger(SqliteJobLedger.drop_job)
     hold = OfLedger(SqliteJobLedger.hold)
     take = OfLedger(SqliteJobLedger.take)
+    held = OfLedger(SqliteJobLedger.held)
     release = OfLedger(SqliteJobLedger.release)
     retry = OfLedger(SqliteJobLedger.retry)
     chunk_states = OfLedger(SqliteJobLedger.chunk_states)
@@ -303,14 +305,12 @@ class SqliteStore:
         def work(view: View) -> Ranking:
             return words(view, text, most, self._clause(view, scope), self._counts)
 
-        with cpu_limiter.turns.one(first=self._pool.sees_one_state):
-            return self._pool.read(work)
+        return self._pool.search(work)
 
     def score(self, ids: Sequence[ChunkId], text: str) -> Scores:
         """See `TextScores.score`. The same numbers `words` gives, up to rounding."""
         wanted = self._checked_ids(ids)
-        with cpu_limiter.turns.one(first=self._pool.sees_one_state):
-            return self._pool.read(scores_of, wanted, text, self._counts)
+        return self._pool.search(scores_of, wanted, text, self._counts)
 
     def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `TitleSearch.titled`.
@@ -325,8 +325,7 @@ class SqliteStore:
         def work(view: View) -> Ranking:
             return titled(view, text, most, self._clause(view, scope), self._counts)
 
-        with cpu_limiter.turns.one(first=self._pool.sees_one_state):
-            return self._pool.read(work)
+        return self._pool.search(work)
 
     def fetch(self, ids: Sequence[ChunkId]) -> list[StoredChunk]:
         """See `Store.fetch`."""

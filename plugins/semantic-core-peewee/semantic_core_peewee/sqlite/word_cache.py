@@ -22,7 +22,7 @@ import apsw
 import numpy as np
 
 from semantic_core_peewee.sqlite.errors import altered
-from semantic_core_peewee.sqlite.interruption import Sole, Use
+from semantic_core_peewee.sqlite.pool import Sole, Use, View
 from semantic_core_peewee.sqlite.quantized import CODES, current_state
 from semantic_core_peewee.sqlite.selective_scopes import Known, among, numbers
 
@@ -59,7 +59,6 @@ def as_bytes(text: str) -> bytes:
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from semantic_core_peewee.sqlite.pool import View
     from semantic_core_peewee.sqlite.quantized import QuantizedVectors
     from semantic_core_peewee.sqlite.tuning import Tuning
 
@@ -128,7 +127,9 @@ class WordList(NamedTuple):
 
     def scores(self, passages: Passages, places: Places = _EACH) -> NDArray[np.float64]:
         """BM25 of each, or of those at these places, as FTS5 computes it."""
-        if len(self.chunks) and not passages.words:
+        if not len(self.chunks):
+            return np.zeros(0)
+        if not passages.words:
             raise altered("The full-text index")
         idf = idf_of(len(self.chunks), len(passages.ids))
         average = passages.words / max(1, len(passages.ids))
@@ -139,26 +140,24 @@ class WordList(NamedTuple):
         return scores
 
 
+_NOWHERE = WordList(np.zeros(0, dtype=np.uint8), np.zeros(0, dtype=np.uint8))
+"""Of a word that no passage holds."""
+
+
 class Remembered(NamedTuple):
     """What is remembered of a word, of one state."""
 
     held: WordList
     passages: Passages
 
-    @property
-    def chunks(self) -> NDArray[Any]:
-        """Those that hold the word, ascending."""
-        return self.held.chunks
-
     def scores_of(self, chunks: NDArray[np.int64]) -> NDArray[np.float64]:
         """What these chunks score, the same numbers as `WordList.scores`;
         0 for one that does not hold the word.
         """
         scores = np.zeros(len(chunks))
-        inside = among(self.chunks, chunks)
-        scores[inside] = self.held.scores(
-            self.passages, np.searchsorted(self.chunks, chunks[inside])
-        )
+        holding = self.held.chunks
+        inside = among(holding, chunks)
+        scores[inside] = self.held.scores(self.passages, np.searchsorted(holding, chunks[inside]))
         return scores
 
 
@@ -318,10 +317,9 @@ class WordLists:
         """
         name = (view.generation, current_state(view))
         stems = {word: stem_of(view.raw, word) for word in words}
-        turn = self._turn()
-        with turn:
+        with self._turn() as mine:
             passages = self._passages
-            if not self._at_work.has(turn) or passages is None or self._name != name:
+            if not mine or passages is None or self._name != name:
                 return {}
             lists = self._known(list(stems.values()))
         return {
@@ -339,9 +337,8 @@ class WordLists:
         """
         name = (view.generation, current_state(view))
         stems = [stem_of(view.raw, word) for word in words]
-        turn = self._turn()
-        with turn:
-            if not self._at_work.has(turn):
+        with self._turn() as mine:
+            if not mine:
                 return None
             if self._passages is None:
                 self._spent += sum(held[word] for word in set(words))
@@ -352,10 +349,11 @@ class WordLists:
                 return None
             self._uses.update(set(stems))
             lists = self._known(stems)
-        for stem in stems:
-            if stem not in lists:
-                lists[stem] = _listed(view, stem, there)
-                self._keep(view, name, stem, lists[stem], passages)
+        missing = [stem for stem in dict.fromkeys(stems) if stem not in lists]
+        if missing:
+            new = {stem: _listed(view, stem, there) for stem in missing}
+            self._keep(view, name, new, passages)
+            lists.update(new)
         scores = {stem: known.scores(there) for stem, known in lists.items()}
         scored = [(lists[stem].chunks, scores[stem]) for stem in stems]
         return Postings(scored, view.tuning)
@@ -379,15 +377,17 @@ class WordLists:
         self.lists[word] = known
         return known
 
-    def _keep(self, view: View, name: Any, word: str, made: WordList, passages: int) -> None:
-        """Remember a new list, if the state it was made of is still the one that is remembered."""
+    def _keep(self, view: View, name: Any, new: Mapping[str, WordList], passages: int) -> None:
+        """Remember new lists, if the state they were made of is still the one that is
+        remembered.
+        """
         tuning = view.tuning
         most = max(tuning.least_list_bytes, tuning.list_bytes_per_passage * passages)
-        turn = self._turn()
-        with turn:
-            if not self._at_work.has(turn) or self._name != name:
+        with self._turn() as mine:
+            if not mine or self._name != name:
                 return
-            self._put(word, made)
+            for stem, made in new.items():
+                self._put(stem, made)
             if self._bytes > most:
                 self._make_room(most)
 
@@ -539,6 +539,8 @@ def _gone(
 def _listed(view: View, stem: str, there: Passages) -> WordList:
     """A new list."""
     held = numbers(view.raw.execute(_HOLDING, (stem,)).get)  # a chunk as often as it holds the word
+    if not len(held):
+        return _NOWHERE
     steps = np.diff(held, prepend=0)
     first = np.flatnonzero(steps)
     chunks = held[first]

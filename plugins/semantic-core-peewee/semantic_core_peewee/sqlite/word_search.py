@@ -58,7 +58,6 @@ if TYPE_CHECKING:
     from semantic_core.types import ChunkId
     from semantic_core_peewee.sqlite.filters import Clause
     from semantic_core_peewee.sqlite.pool import View
-    from semantic_core_peewee.sqlite.word_cache import Remembered
 
 
 # How many passages hold a word, remembered by the process:
@@ -89,9 +88,7 @@ class WordCounts:
         self._state: Any = None
         self._exact: dict[str, int] = {}
 
-    def of(
-        self, view: View, words: Sequence[str], passages: int, stem: Callable[[Any, str], str]
-    ) -> Mapping[str, int]:
+    def of(self, view: View, words: Sequence[str], passages: int) -> Mapping[str, int]:
         """In how many of so many passages each word is,
         give or take what has changed since it was counted.
         """
@@ -105,17 +102,15 @@ class WordCounts:
         exact = self._of_state(view)
         for word in words:
             if word not in counts:
-                counts[word] = exact[word] = _counted(view, stem(view.raw, word))
+                counts[word] = exact[word] = _counted(view, word)
         return counts
 
-    def exact(
-        self, view: View, words: Sequence[str], stem: Callable[[Any, str], str]
-    ) -> Mapping[str, int]:
+    def exact(self, view: View, words: Sequence[str]) -> Mapping[str, int]:
         """In how many passages of this very state each word is."""
         counts = self._of_state(view)
         for word in words:
             if word not in counts:
-                counts[word] = _counted(view, stem(view.raw, word))
+                counts[word] = _counted(view, word)
         return counts
 
     def _of_state(self, view: View) -> dict[str, int]:
@@ -128,14 +123,10 @@ class WordCounts:
             return self._exact
 
 
-def _counted(view: View, stem: str) -> int:
-    """In how many passages the word is that the index spells so; asks FTS5."""
-    return (
-        view.raw.execute(
-            "select doc from temp.semantic_index_word_count where term = ?", (stem,)
-        ).get
-        or 0
-    )
+def _counted(view: View, word: str) -> int:
+    """In how many passages the word is; asks FTS5."""
+    sql = "select doc from temp.semantic_index_word_count where term = ?"
+    return view.raw.execute(sql, (stem_of(view.raw, word),)).get or 0
 
 
 SOURCE = "words"
@@ -232,7 +223,7 @@ def _finder(
     """
     count = passages(view)
     words = [word for layer in layers for word in layer]
-    found = counts.lists.found(view, words, counts.of(view, words, count, stem_of), count)
+    found = counts.lists.found(view, words, counts.of(view, words, count), count)
 
     def rows(limit: int, where: tuple[str, str], *values: Any) -> list[Row]:
         sql = _statement(len(layers), *where, scope.sql)
@@ -388,7 +379,7 @@ def _worth(view: View, terms: list[str], counts: WordCounts) -> list[str]:
     count = passages(view)
     if len(terms) <= MOST_TERMS and count < view.tuning.few_passages:
         return terms
-    held = counts.of(view, terms, count, stem_of)
+    held = counts.of(view, terms, count)
     if count >= view.tuning.few_passages:
         rare = [term for term in terms if held[term] <= COMMON * count]
         terms = rare or sorted(terms, key=lambda term: held[term])[:MOST_COMMON]
@@ -473,7 +464,7 @@ class _Weighed:
     def of(cls, view: View, asked: Mapping[str, int], counts: WordCounts) -> _Weighed:
         """The words asked for, each so many times."""
         passages, words = totals_of(view)
-        holders = counts.exact(view, list(asked), stem_of)
+        holders = counts.exact(view, list(asked))
         weights: dict[str, float] = {}
         for word, times in asked.items():
             stem = stem_of(view.raw, word)
@@ -540,7 +531,8 @@ def _candidates(
     """(chunk, title) of documents in scope that may be called so,
     by their first chunk.
     """
-    holding = _holding(list(counts.lists.remembered(view, asked).values()))
+    remembered = counts.lists.remembered(view, asked).values()
+    holding = _in_all([one.held.chunks for one in remembered])
     if holding is None:
         source = _BEGINNING
         value = _expression(view, asked, counts)
@@ -552,16 +544,15 @@ def _candidates(
     return view.raw.execute(sql, (value, *values, view.tuning.most_titles)).fetchall()  # type: ignore[no-any-return]
 
 
-def _holding(lists: Sequence[Remembered]) -> NDArray[Any] | None:
-    """The chunks in all of these lists, if they are few; None if they are many,
-    or there is no list.
+def _in_all(lists: Sequence[NDArray[Any]]) -> NDArray[Any] | None:
+    """The chunks in all of these lists, which ascend, if they are few; None if they are many, or
+    there is no list.
     """
     if not lists:
         return None
-    shortest, *others = sorted(lists, key=lambda words: len(words.chunks))
-    chunks = shortest.chunks
-    for words in others:
-        chunks = chunks[among(words.chunks, chunks)]
+    chunks, *others = sorted(lists, key=len)
+    for other in others:
+        chunks = chunks[among(other, chunks)]
     return chunks if len(chunks) <= FEW else None
 
 
@@ -569,7 +560,7 @@ def _expression(view: View, asked: Sequence[str], counts: WordCounts) -> str:
     """What FTS5 is asked for: passages that begin with the first word and hold the rarest. A phrase
     of all of them finds fewer, but takes twice as long.
     """
-    held = counts.of(view, asked, passages(view), stem_of)
+    held = counts.of(view, asked, passages(view))
     rarest = min(asked, key=lambda word: held[word])
     begins = f"^ {quoted(asked[0])}"
     return begins if rarest == asked[0] else f"{quoted(rarest)} AND {begins}"

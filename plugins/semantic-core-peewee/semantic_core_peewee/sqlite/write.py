@@ -20,7 +20,7 @@ from semantic_core_peewee.sqlite.records import (
     Key,
     Passage,
     address_of,
-    chunk_crc,
+    crcs_of,
     document_crc,
     fingerprint_crc,
     key_of,
@@ -169,7 +169,7 @@ class Changes:
         generation = self._view.generation
         rows = []
         for id, one in enumerate(passages, first):
-            rows.append((id, generation, document, *_crcs(document, one), *one))
+            rows.append((id, generation, document, *crcs_of(document, one), *one))
             if one.vector is not None:
                 self._added.append(Added(id, document, self._home(key), one.vector))
         self._many(_ADD_CHUNK, rows)
@@ -221,15 +221,6 @@ class Changes:
         if self._rows:
             segments.write(self._view, self._dimensions, self._added, self._dropped)
         self._clear()
-
-
-def _crcs(document: int, passage: Passage) -> tuple[int, int, int | None]:
-    of_fingerprint = fingerprint_crc(passage.fingerprint)
-    return (
-        chunk_crc(document, passage[0], passage[1:10]),
-        of_fingerprint,
-        vector_crc(of_fingerprint, passage.vector),
-    )
 
 
 def _last_id(raw: Any, table: str) -> int:

@@ -47,8 +47,8 @@ def connect(kind: str, address: str, *, of: Any = None, **options: Any) -> Any:
     if server.password:
         place["password"] = server.password
     if kind == "postgresql":
-        return made(server.path.strip("/"), options=f"-c search_path={address}", **place)
-    return made(address, charset="utf8mb4", **place)
+        return made(server.path.strip("/"), options=servers.postgres_options(address), **place)
+    return made(address, **servers.mysql_options(), **place)
 
 
 @pytest.fixture

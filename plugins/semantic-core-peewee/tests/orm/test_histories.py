@@ -21,7 +21,7 @@ from semantic_core.orm.agreement import Agreement
 
 sys.path.insert(0, str(Path(__file__).parents[4] / "tests" / "orm"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "trust"))
-from databases import POSTGRES, Database
+from databases import POSTGRES, Database, postgres_options
 from figures import record
 from history_world import Application, play, told
 
@@ -33,7 +33,7 @@ class PeeweeApplication(Application):
         if database.kind == "sqlite3":
             self.db: Any = peewee.SqliteDatabase(database.address, timeout=5)
         else:
-            self.db = db_url.connect(POSTGRES, options=f"-c search_path={database.address}")
+            self.db = db_url.connect(POSTGRES, options=postgres_options(database.address))
 
         class Note(peewee.Model):
             body = peewee.TextField()
@@ -112,7 +112,7 @@ def test_histories_find_an_index_that_is_never_compared_with_its_outbox(
     history: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def blind(agreement: Agreement) -> str:
-        """Let an index the outbox has not heard of join, and ask nothing else."""
+        """Register an index that the outbox does not know, and ask nothing else."""
         agreement._outbox_id, known, agreement.others = agreement.consumers.lookup(
             agreement.consumer
         )

@@ -44,7 +44,7 @@ def test_a_file_from_before_batch_jobs_gets_its_ledger_by_itself(
     assert "semantic_index_chunk_pending" in before
     raw.close()
     store = open_store()
-    assert list(store.pending(9).values()) == ["waits", "waits too"]
+    assert [chunk.passage for chunk in store.pending(9)] == ["waits", "waits too"]
     assert store.queue_stats().pending == 2 and store.get(Ref("notes", "1")) is not None
     job = store.open_job(BatchJob("j", "name", created_at=1.0), 9)
     assert job is not None and job.sent == 2

@@ -15,7 +15,7 @@ from typing import Any
 import apsw
 import pytest
 from semantic_core_peewee import SqliteStore
-from semantic_core_peewee.sqlite import single_library
+from semantic_core_peewee.sqlite import connection
 
 from semantic_core import Ref, Scope, Space
 from semantic_core.errors import StoreBusy, StoreMisuse
@@ -121,18 +121,18 @@ def test_closing_waits_for_nobody_and_ends_everybody(
     assert len(seen) == 1 and "closed" in seen[0]
     with pytest.raises(StoreMisuse, match="closed"):
         store.replace([])
-    assert not single_library._ours[single_library.identity(str(store.path))]  # type: ignore[index]
+    assert not connection._ours[connection.identity_of(str(store.path))]  # type: ignore[index]
     open_store().replace([item("2", "two")])
 
 
 def test_the_end_of_a_thread_closes_its_connection(store: SqliteStore) -> None:
-    place = single_library.identity(str(store.path))
+    place = connection.identity_of(str(store.path))
     store.stats()
-    before = single_library._ours[place]  # type: ignore[index]
+    before = connection._ours[place]  # type: ignore[index]
     for _ in range(5):
         in_thread(store.stats)
     gc.collect()
-    assert single_library._ours[place] == before  # type: ignore[index]
+    assert connection._ours[place] == before  # type: ignore[index]
 
 
 def test_a_store_that_is_forgotten_lets_go_of_its_file(
@@ -141,10 +141,10 @@ def test_a_store_that_is_forgotten_lets_go_of_its_file(
     store = SqliteStore(space, path)
     store.replace([item("1", "one")])
     store.stats()
-    place = single_library.identity(str(path))
+    place = connection.identity_of(str(path))
     del store
     gc.collect()
-    assert not single_library._ours[place]  # type: ignore[index]
+    assert not connection._ours[place]  # type: ignore[index]
 
 
 def test_a_process_that_ends_without_closing_is_silent_and_loses_nothing(

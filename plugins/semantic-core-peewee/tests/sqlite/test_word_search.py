@@ -424,7 +424,7 @@ def test_given_chunks_score_what_words_gives_them_whether_words_are_remembered_o
 def test_given_chunks_score_what_words_gives_them_after_every_write(
     open_store: Callable[..., SqliteStore], item: Callable[..., Any], scores_first: bool
 ) -> None:
-    """Whether what is remembered has heard of the write or not yet;
+    """Whether the cached words include the write or not yet;
     and an old snapshot has numbers of its own.
     """
     made = random.Random(8)

@@ -243,7 +243,8 @@ def _record_differences(store: Any, model: Model) -> list[str]:
     for ref, (document, _) in model.documents.items():
         same(f"get {ref}", store.get(ref), document)
     same("fetch", [one.chunk for one in store.fetch(ids)], [entry.chunk for entry in entries])
-    same("pending", dict(store.pending(10_000)), waiting)
+    queued = {chunk.fingerprint: chunk.passage for chunk in store.pending(10_000)}
+    same("pending", queued, waiting)
     known = store.known([entry.fingerprint for entry in entries])
     same("vectors", _bits(known), _bits({entry.fingerprint: entry.vector for entry in ready}))
     return found

@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import apsw
 
@@ -116,14 +116,44 @@ class Fault:
         return apsw.SQLITE_FULL if self.full and kind == "write" else KINDS[kind]
 
 
+class _Guard(NamedTuple):
+    """A file operation of a table of ours: the addresses of the original, and of the function that
+    may refuse.
+    """
+
+    table: _Methods
+    name: str
+    original: int
+    refusing: int
+
+
 class FaultyDisk:
-    """All files SQLite opens in this process while it is `attached`."""
+    """All files SQLite opens in this process while it is `attached`.
+
+    fault: what their calls meet; None is a sound disk, and is asked nothing.
+    """
 
     def __init__(self) -> None:
-        self.fault: Fault | None = None
+        self._fault: Fault | None = None
         self._kept: list[Any] = []
+        self._guards: list[_Guard] = []
         self._tables: dict[int, _Methods] = {}
         self._vfs = _vfs()
+
+    @property
+    def fault(self) -> Fault | None:
+        return self._fault
+
+    @fault.setter
+    def fault(self, fault: Fault | None) -> None:
+        self._fault = fault
+        for guard in self._guards:
+            self._set(guard)
+
+    def _set(self, guard: _Guard) -> None:
+        """Have SQLite call the original while the disk is sound."""
+        address = guard.original if self.fault is None else guard.refusing
+        setattr(guard.table, guard.name, address)
 
     def _refuses(self, kind: str) -> int:
         if self.fault is None:
@@ -146,10 +176,12 @@ class FaultyDisk:
         if address not in self._tables:
             table = _Methods.from_buffer_copy(_Methods.from_address(address))
             for name, arguments in _METHODS:
-                if name in _FAILING and getattr(table, name):
-                    setattr(
-                        table, name, self._guarded(_FAILING[name], getattr(table, name), arguments)
-                    )
+                original = getattr(table, name)
+                if name in _FAILING and original:
+                    refusing = self._guarded(_FAILING[name], original, arguments)
+                    guard = _Guard(table, name, original, refusing)
+                    self._guards.append(guard)
+                    self._set(guard)
             self._tables[address] = table
             self._tables[ctypes.addressof(table)] = table
         return self._tables[address]

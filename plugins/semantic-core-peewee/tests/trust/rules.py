@@ -70,7 +70,7 @@ def everything(store: SqliteStore, *items: Item) -> object:
         np.nan_to_num(store.similarity(ids, axis(0)), nan=9.0).tolist(),
         store.nearest(axis(0), 100, EVERYTHING),
         [(word, store.words(word, 100, EVERYTHING)) for word in words],
-        dict(store.pending(100)),
+        store.pending(100),
         (store.stats().documents, store.stats().chunks, store.stats().pending),
     )
 

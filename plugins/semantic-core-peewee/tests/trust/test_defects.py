@@ -38,7 +38,6 @@ from semantic_core_peewee.sqlite import (
     quantized,
     records,
     segments,
-    single_library,
     store,
     unit_vectors,
     vector_search,
@@ -541,7 +540,7 @@ def a_strange_file_is_made_ours(patch: Patch) -> None:
 
 @caught_by("a_second_library_is_refused")
 def a_second_library_is_not_noticed(patch: Patch) -> None:
-    patch.setattr(single_library, "_is_open_elsewhere", lambda this: False)
+    patch.setattr(connection, "_is_open_elsewhere", lambda this: False)
 
 
 @caught_by("a_file_that_was_replaced_takes_no_writes")
@@ -721,7 +720,7 @@ IN_A_PROCESS = {
         lambda told: bool(told["lost"]),
     ),
     "a lock that garbage collection takes twice": (
-        "single_library._lock = threading.Lock(); crowd.PATIENCE = 4",
+        "connection._lock = threading.Lock(); crowd.PATIENCE = 4",
         "crowd.forgotten(folder, 3)",
         lambda told: told is None,
     ),
@@ -734,7 +733,7 @@ these cannot be tried in the process of the tests.
 def shows(broken: str, run: str, seen: Callable[[Any], bool]) -> bool:
     lines = [
         "import json, sys, threading; from pathlib import Path",
-        "import crowd; from semantic_core_peewee.sqlite import connection, single_library, pool",
+        "import crowd; from semantic_core_peewee.sqlite import connection, pool",
         broken,
         "folder = Path(sys.argv[1])",
         f"print(json.dumps({run}))",

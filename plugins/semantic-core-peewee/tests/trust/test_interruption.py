@@ -24,7 +24,7 @@ import peewee
 import pytest
 from figures import MEASURING, record
 from semantic_core_peewee import init_database
-from semantic_core_peewee.sqlite.interruption import Sole, Use
+from semantic_core_peewee.sqlite.pool import Sole, Use
 
 from semantic_core import Document, Ref, SemanticCore
 from semantic_core.orm import SemanticIndex
@@ -35,7 +35,7 @@ EACH = 1 if MEASURING else 97
 EACH_OF_MANY = 291
 EACH_OF_MODELS = 397 if MEASURING else 997
 EACH_STEP = 1 if MEASURING else 7
-HOLDING = ("sqlite/interruption.py", "sqlite/pool.py")
+HOLDING = ("sqlite/pool.py",)
 OURS = (os.sep + "semantic_core" + os.sep, os.sep + "semantic_core_peewee" + os.sep, "contextlib")
 """Where files are whose lines count."""
 
@@ -60,7 +60,7 @@ def ring(number: int, frame: FrameType | None) -> None:
 @cache
 def leaving(file: str) -> frozenset[int]:
     """The lines of a file where ``with`` blocks end, which a tracer is told between the block and
-    the end of what it holds; no signal is ever heard there.
+    the end of what it holds; no signal is ever handled there.
     """
     tree = ast.parse(Path(file).read_text("utf-8"))
     blocks = [node for node in ast.walk(tree) if isinstance(node, ast.With)]
@@ -115,7 +115,7 @@ class Cut:
             signal.raise_signal(signal.SIGALRM)
 
     def during(self, work: Callable[[], Any]) -> bool:
-        """Do it; whether the alarm was heard of."""
+        """Call it. Returns whether the alarm was handled."""
         before = sys.gettrace()
         sys.settrace(self)
         try:

@@ -349,9 +349,12 @@ class Histories(RuleBasedStateMachine):
     def queue(self, which: int, limit: int, passages: list[str]) -> None:
         played["queue"] += 1
         truth = self.truth(which)
-        assert (
-            list(self.stores[which].pending(limit).items()) == list(truth.waiting().items())[:limit]
-        )
+        queued = list(self.stores[which].pending(10_000))
+        waiting: dict[str, str] = {}
+        for chunk in queued:
+            waiting.setdefault(chunk.fingerprint, chunk.passage)
+        assert list(waiting.items()) == list(truth.waiting().items())
+        assert list(self.stores[which].pending(limit)) == queued[:limit]
         names = {fingerprint_of(passage) for passage in passages}
         found, held = self.stores[which].known(names), truth.vectors()
         assert set(found) == names & set(held)
