@@ -19,8 +19,9 @@ import attrs
 import pytest
 from mini import Database, MiniAdapter, Model
 
-from semantic_core import SemanticCore, _search
+from semantic_core import Document, IngestReport, Ref, SemanticCore, _search
 from semantic_core._memory.store import MemoryStore
+from semantic_core.batch import BatchRules
 from semantic_core.errors import (
     ConfigError,
     EmbedderUnavailable,
@@ -42,7 +43,7 @@ from semantic_core.orm import (
 )
 from semantic_core.orm.comparison import Lease
 from semantic_core.orm.migrations import remove_triggers
-from semantic_core.testing import HashEmbedder
+from semantic_core.testing import HashEmbedder, JobEmbedder
 
 
 class Shelf:
@@ -145,6 +146,22 @@ def test_what_is_rolled_back_was_never_there(shelf: Shelf) -> None:
             shelf.Article.create(id=2, title="Ghost", content="never was")
             raise ZeroDivisionError
     assert shelf.indexed() == {"1": "Kept|is there"}
+
+
+def test_a_core_with_batch_jobs_submits_what_has_no_vector() -> None:
+    embedder = JobEmbedder()
+    with SemanticCore(store="memory", embedder=embedder, plugins=[]) as core:
+        core.batch_manager.rules = BatchRules(flush_size=1)
+        core.ingest([Document(Ref("notes", "1"), "a text")], mode="async")
+        assert processing.embed_pending(core) == IngestReport()
+        assert len(embedder.jobs) == 1 and not embedder.tokens_billed
+
+
+def test_a_store_with_tenants_wants_an_index_with_a_tenant(tmp_path: Path) -> None:
+    Note = note_model(Database(tmp_path / "app.db"))
+    core = SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[], multi_tenant=True)
+    with pytest.raises(ConfigError, match="names no field for the tenant"):
+        core.bind(Note, adapter=MiniAdapter, source_fields=["body"])
 
 
 def test_a_commit_of_more_changes_than_one_claim_takes_is_indexed_whole(
@@ -344,7 +361,7 @@ def test_a_process_that_ends_waits_for_what_its_worker_is_in_the_middle_of(tmp_p
 import sys, threading
 from pathlib import Path
 from test_base import Shelf
-from semantic_core.testing import HashEmbedder
+from semantic_core.testing import HashEmbedder, JobEmbedder
 
 begun = threading.Event()
 
