@@ -675,6 +675,18 @@ def test_what_is_for_one_index_is_for_nobody_else(connection: Any, kept: Any, cl
     assert two.claim(10) == [] and [change.key for change in one.claim(10)] == ["a"]
 
 
+def test_a_change_that_one_index_reads_or_none_yet_stays_as_it_is(
+    connection: Any, kept: Any, clock: Clock
+) -> None:
+    one = reader(connection, kept, clock, "one")
+    one.add("article", ["a"])
+    one.add("picture", ["p"])
+    stored = f"SELECT id, row_key, consumer FROM {OUTBOX} ORDER BY id"
+    before = connection.run(stored, [])
+    one.distribute()
+    assert connection.run(stored, []) == before and len(before) == 2
+
+
 def test_what_only_one_index_reads_is_copied_for_nobody(
     connection: Any, kept: Any, clock: Clock
 ) -> None:
