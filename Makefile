@@ -27,6 +27,10 @@ BUILDER := .venv-build
 BUILD_NEEDS := "build>=1.2.1" "hatchling>=1.27" "hatch-fancy-pypi-readme>=24.1"
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv)
 
+# Tests write many small files: in memory where there is room, else where temporary files usually are.
+ROOMY := $(shell test -w /dev/shm && df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 8000000 { print "yes" }')
+SCRATCH := $(if $(ROOMY),scratch=$$(mktemp -d /dev/shm/semantic-core-XXXXXX) && trap 'rm -rf "$$scratch"' EXIT && TMPDIR="$$scratch")
+
 # Tests start many processes, and pytest rewrites its plugins in each that may not keep what it made.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -67,13 +71,13 @@ demo: venv  ## index the guides and a folder of real text (DEMO_PATH=folder), th
 	@$(BIN)/python benchmarks/demo.py $(if $(DEMO_PATH),"$(DEMO_PATH)")
 
 test: venv  ## every test
-	$(BIN)/python -m pytest -n 2 --dist load --maxschedchunk 2
+	$(SCRATCH) $(BIN)/python -m pytest -n 2 --dist load --maxschedchunk 2
 
 quick: venv  ## the kernel's own tests, without those that take seconds
-	$(BIN)/python -m pytest tests --ignore=tests/blueprints -m "not slow" -n 2 --dist load --maxschedchunk 2 $(ARGS)
+	$(SCRATCH) $(BIN)/python -m pytest tests --ignore=tests/blueprints -m "not slow" -n 2 --dist load --maxschedchunk 2 $(ARGS)
 
 compat: venv  ## the tests that use other packages, without those that take seconds
-	$(BIN)/python -m pytest $(COMPAT_TESTS) -m "not slow" -n 2 --dist load --maxschedchunk 2 $(ARGS)
+	$(SCRATCH) $(BIN)/python -m pytest $(COMPAT_TESTS) -m "not slow" -n 2 --dist load --maxschedchunk 2 $(ARGS)
 
 # An old package may warn of what came after it: the newest ones are held to silence.
 oldest:  ## the same on the oldest versions that are allowed, in .venv-oldest; COMPAT_TESTS="tests plugins" for more

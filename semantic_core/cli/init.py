@@ -33,6 +33,9 @@ path = {path}
 # Whether a new index separates tenants. An existing index keeps its setting.
 # multi_tenant = false
 
+# File of the ledger of batch jobs and costs, for a store that keeps none itself.
+# ledger = "jobs.ledger"
+
 # Longest passage, in characters. The default is the embedder's limit.
 # max_chars = 1000
 
