@@ -3,7 +3,6 @@ here, from top to bottom.
 
 - ```` ```python ````: run; the blocks of a page share one namespace and a temporary folder.
   Tracebacks show the page's line.
-- ```` ```python no-run ````: compiled only.
 - ```` ```python file=NAME ```` (or toml, ...): written to the folder; later blocks import or read
   it. ```` ```python file=NAME append ````: added at the end of that file.
 - ```` ```text output ````: what the Python block, or the last ``python`` command, above printed;
@@ -127,7 +126,7 @@ class Reader:
         code = compile(padded, str(self.page), "exec", dont_inherit=True)
         if block.file:
             self.write(block)
-        elif "no-run" not in block.words:
+        else:
             output = io.StringIO()
             with redirect_stdout(output):
                 exec(code, vars(self.module))  # noqa: S102 - running the page is the test
@@ -270,17 +269,6 @@ def test_diagrams_begin_with_their_kind(page: Path) -> None:
             assert block.text.split(maxsplit=1)[0] in DIAGRAMS, f"{shown(page)}:{block.line}"
 
 
-def test_code_that_is_not_run_is_rare() -> None:
-    found = [
-        block
-        for page in PAGES
-        for block in blocks(page.read_text("utf-8"))
-        if block.language == "python"
-    ]
-    idle = [block for block in found if "no-run" in block.words]
-    assert len(idle) * 10 <= len(found), f"{len(idle)} of {len(found)} Python blocks are not run"
-
-
 def test_a_failure_is_told_with_the_line_of_the_page(folder: Path) -> None:
     page = folder / "page.md"
     page.write_text(
@@ -296,7 +284,7 @@ def test_a_failure_is_told_with_the_line_of_the_page(folder: Path) -> None:
     "text",
     [
         "```python\nprint(1)\n```\n\n```text output\n2\n```\n",
-        "```python no-run\nif\n```\n",
+        "```python\nif\n```\n",
         "```toml\na =\n```\n",
         "```toml file=semantic-core.toml\npaht = 'x.db'\n```\n",
         "```console\n$ semantic-core no-such-command\n```\n",
