@@ -360,8 +360,10 @@ class SemanticCore:
     def ledger(self) -> BatchQueue | None:
         """Where batch jobs and costs are recorded: the store itself, or a `SeparateLedger` beside
         it; None if nowhere.
+
+        Raises TenantRefused for a client that is restricted to a tenant.
         """
-        return self._batches.ledger
+        return self.batch_manager.ledger
 
     @property
     def batch_manager(self) -> BatchManager:

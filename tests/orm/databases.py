@@ -34,7 +34,7 @@ def postgres_options(schema: str) -> str:
     """What a connection to a schema of a test is opened with. No test ends a server, so a commit
     need not wait for the disk.
     """
-    return f"-c search_path={schema} -c synchronous_commit=off"
+    return f"-c synchronous_commit=off -c search_path={schema}"
 
 
 def mysql_options() -> dict[str, Any]:

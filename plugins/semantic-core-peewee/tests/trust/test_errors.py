@@ -619,6 +619,7 @@ AFTER_CLOSING: dict[str, Callable[[SqliteStore, Path], object]] = {
     "reopen_job": lambda store, folder: store.reopen_job("1", 0.0, None, 0, 0),
     "drop_job": lambda store, folder: store.drop_job("1"),
     "hold": lambda store, folder: store.hold([fingerprint_of("x")], 0.0, 1.0),
+    "held": lambda store, folder: store.held("job", [fingerprint_of("x")]),
     "take": lambda store, folder: store.take(1, 0.0, 1.0),
     "release": lambda store, folder: store.release("-1"),
     "retry": lambda store, folder: store.retry(),

@@ -262,6 +262,7 @@ OF_THE_OPERATOR = {
                     "reopen_job",
                     "drop_job",
                     "hold",
+                    "held",
                     "take",
                     "release",
                     "retry",
@@ -304,6 +305,7 @@ OF_THE_OPERATOR = {
     "SemanticCore.embedder": "holds no documents",
     "SemanticCore.close": "gives nothing back",
     "SemanticCore.batch_manager": "of all tenants; refused by the client of one",
+    "SemanticCore.ledger": "the same",
     "SemanticCore.in_memory": "another core, with an empty store",
     "SemanticCore.bind": "makes an index of an application's own table",
     "SemanticCore.follow": "adds what is processed by `sync`",
@@ -432,6 +434,8 @@ def test_a_client_of_one_tenant_has_no_batch_jobs(trial: Trial) -> None:
     for tenant in TENANTS:
         with pytest.raises(TenantRefused):
             _ = trial.core.tenant(tenant).batch_manager
+        with pytest.raises(TenantRefused):
+            _ = trial.core.tenant(tenant).ledger
 
 
 def test_no_call_goes_without_a_tenant(trial: Trial) -> None:
