@@ -29,7 +29,7 @@ UV := $(shell uv --version >/dev/null 2>&1 && command -v uv)
 
 # Tests write many small files: in memory where there is room, else where temporary files usually are.
 ROOMY := $(shell test -w /dev/shm && df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 8000000 { print "yes" }')
-SCRATCH := $(if $(ROOMY),scratch=$$(mktemp -d /dev/shm/semantic-core-XXXXXX) && trap 'rm -rf "$$scratch"' EXIT && TMPDIR="$$scratch")
+SCRATCH := $(if $(ROOMY),scratch=$$(mktemp -d /dev/shm/semantic-core-XXXXXX) && chmod 755 "$$scratch" && trap 'rm -rf "$$scratch"' EXIT && TMPDIR="$$scratch")
 
 # Tests start many processes, and pytest rewrites its plugins in each that may not keep what it made.
 unexport PYTHONDONTWRITEBYTECODE

@@ -68,7 +68,10 @@ def note_of(db: Any, name: str = "Note", **said: Any) -> Any:
     return Note
 
 
-def test_the_two_lines_are_all_there_is(db: Any, started: Make) -> None:
+def test_the_two_lines_are_all_there_is(
+    db: Any, started: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # on a server, the index lies in the working folder
     Note = note_of(db)
     core = started(db, embedder=HashEmbedder(), **SETTINGS)
     Note.create(body="how loops work")

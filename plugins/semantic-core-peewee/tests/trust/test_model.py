@@ -167,7 +167,8 @@ class Histories(RuleBasedStateMachine):
     def fill(self, which: int, passages: list[str], also_waiting: bool) -> None:
         played["fill"] += 1
         texts = [*passages, *(list(self.oracle.waiting().values())[:3] if also_waiting else [])]
-        vectors = {fingerprint_of(text): vector_of(text) * np.float32(3) for text in texts}
+        # Of another length, and stored as the same bits: a fingerprint has one vector.
+        vectors = {fingerprint_of(text): vector_of(text) * np.float32(4) for text in texts}
         if self.refused(which, lambda store: store.fill(vectors)):
             return
         assert self.stores[which].fill(vectors) == self.oracle.fill(vectors)
