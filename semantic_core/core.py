@@ -6,6 +6,7 @@ Tested by tests/kernel/test_core.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -135,10 +136,14 @@ class SemanticCore:
         self._max_chars = self._limit(max_chars)
         self.store = self._store_of(store, options)
         self._rules: dict[str, Any] = {"goals": goals, "budget": spendable, "rules": rules}
-        self._separate = self._ledger_beside(ledger, options.get("path"))
-        self._batches = BatchManager(
-            self.store, self.embedder, ledger=self._separate, **self._rules
-        )
+        with ExitStack() as opened:
+            if self.store is not store:
+                opened.callback(self.store.close)
+            self._separate = self._ledger_beside(ledger, options.get("path"))
+            self._batches = BatchManager(
+                self.store, self.embedder, ledger=self._separate, **self._rules
+            )
+            opened.pop_all()  # from here on, `close` closes it
         self.followers: tuple[Follower, ...] = ()
         self._owner = True
         self._tenant = ""

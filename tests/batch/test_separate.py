@@ -516,6 +516,25 @@ def test_a_ledger_that_does_not_fit_is_refused(provider: JobEmbedder, tmp_path: 
         SeparateLedger(main, MemoryStore(space))
 
 
+def test_a_store_is_closed_again_if_its_ledger_is_refused(provider: JobEmbedder) -> None:
+    closed = []
+
+    class Noting:
+        @hookimpl
+        def semantic_stores(self) -> Any:
+            return {"noting": self.open}
+
+        def open(self, space: Space, *, multi_tenant: bool | None = None) -> Any:
+            store = queue_only(MemoryStore(space))
+            store.close = lambda: closed.append(store)
+            return store
+
+    another = MemoryStore(Space("another", 8))
+    with pytest.raises(ConfigError, match="The ledger is for another"):
+        SemanticCore(store="noting", embedder=provider, ledger=another, plugins=[Noting()])
+    assert len(closed) == 1
+
+
 def test_a_ledger_named_in_settings_lies_beside_the_settings(
     provider: JobEmbedder, tmp_path: Path
 ) -> None:
