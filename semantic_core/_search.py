@@ -80,6 +80,7 @@ class Order:
         request: SearchRequest,
         plugins: Plugins,
         store: Store,
+        embedder: Embedder,
         timed: Callable[[str], AbstractContextManager[None]],
         *,
         per_document: bool,
@@ -89,6 +90,7 @@ class Order:
         self._request = request
         self._plugins = plugins
         self._store = store
+        self._embedder = embedder
         self._timed = timed
         self._per_document = per_document
         self._placed: list[Placed] = []
@@ -119,7 +121,7 @@ class Order:
     def _candidates(self, depth: int) -> _Candidates:
         request = attrs.evolve(self._request, pool=depth)
         with self._timed("retrieve"):
-            retrieved = self._plugins.retrieve(request, self._store)
+            retrieved = self._plugins.retrieve(request, self._store, self._embedder)
         _add_new(self.reasons, retrieved.reasons)
         for plugin, seconds in retrieved.seconds.items():
             self.seconds[plugin] += seconds
@@ -246,7 +248,12 @@ class Search:
     def _answer(self, request: SearchRequest, count: int) -> list[SearchHit]:
         """The first hits, this many; fewer only if there are no more."""
         order = Order(
-            request, self._plugins, self._store, self._timed, per_document=self._per_document
+            request,
+            self._plugins,
+            self._store,
+            self._embedder,
+            self._timed,
+            per_document=self._per_document,
         )
         if self._plugins.reranks:
             hits = self._reranked(request, order, count)
@@ -281,7 +288,7 @@ class Search:
         return hits
 
     def _reranked_block(self, request: SearchRequest, block: list[SearchHit]) -> list[SearchHit]:
-        left, reasons = self._plugins.rerank(request, block)
+        left, reasons = self._plugins.rerank(request, block, self._store)
         _add_new(self._reasons, reasons)
         return left
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from semantic_core.core import SemanticCore, Where
+from semantic_core.core import SemanticCore
 from semantic_core.errors import ConfigError, InputError
 from semantic_core.types import (
     ChunkId,
@@ -34,6 +34,7 @@ from semantic_core.types import (
     SearchResults,
     StoredChunk,
     StoreStats,
+    Where,
 )
 
 if TYPE_CHECKING:

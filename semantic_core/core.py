@@ -54,6 +54,7 @@ from semantic_core.types import (
     SearchResults,
     StoredChunk,
     StoreStats,
+    Where,
 )
 
 if TYPE_CHECKING:
@@ -70,7 +71,6 @@ class _Unset(str):
 _UNSET_EMBEDDER: str = _Unset(DEFAULT_EMBEDDER)
 KEYRING = "keyring"
 """The option by which an embedder takes its keys."""
-Where = Mapping[str, Any] | Filter | None
 LEAST_CHARS = 50
 """Smallest `max_chars`, in characters: a shorter passage has too little content."""
 MOST_NEIGHBOURS = 1_000

@@ -110,6 +110,10 @@ class TenantRefused(SemanticCoreError):
     """A single-tenant store was called with a tenant."""
 
 
+class AccessRefused(SemanticCoreError):
+    """A plugin does not show anything to whoever asks, or was not told who asks."""
+
+
 class BudgetSpent(SemanticCoreError):
     """The budget is spent. Texts are stored, and get vectors when the budget allows it again."""
 

@@ -195,7 +195,7 @@ class Plugins:
             raise answer.wrong("semantic_context", document.ref, fault)
         return list(answer.value)
 
-    def retrieve(self, request: SearchRequest, store: Store) -> Retrieved:
+    def retrieve(self, request: SearchRequest, store: Store, embedder: Embedder) -> Retrieved:
         """A ranking of every plugin that takes part, without ids that are out of the scope or not
         in the store.
 
@@ -206,7 +206,9 @@ class Plugins:
         reasons: list[str] = []
         failure: SemanticCoreError | None = None
         saw_everything = True
-        answers = self._dispatch.every("semantic_retrieve", request=request, store=store)
+        answers = self._dispatch.every(
+            "semantic_retrieve", request=request, store=store, embedder=embedder
+        )
         # The kernel's own come first, because their sources belong to them.
         for answer in sorted(answers, key=self._is_foreign):
             foreign = self._is_foreign(answer)
@@ -249,14 +251,14 @@ class Plugins:
         return fused  # type: ignore[no-any-return]
 
     def rerank(
-        self, request: SearchRequest, hits: Sequence[SearchHit]
+        self, request: SearchRequest, hits: Sequence[SearchHit], store: Store
     ) -> tuple[list[SearchHit], list[str]]:
         """The hits that all rerankers left, in their final order, and why rerankers that only
         reorder had no effect.
 
         Raises HookFailed for one that failed and might have removed hits.
         """
-        answer = self._dispatch.rerank(request, hits)
+        answer = self._dispatch.rerank(request, hits, store)
         return list(answer.value), list(answer.failed_orderings)
 
     def orm_adapter(self, model: type) -> type[Any] | None:
