@@ -55,7 +55,10 @@ class _Handler(RotatingFileHandler):
         )
 
     def _open(self) -> io.TextIOWrapper:
-        opened = open(self.baseFilename, self.mode, encoding=self.encoding, opener=_private)
+        # The handler closes it.
+        opened = open(  # noqa: SIM115
+            self.baseFilename, self.mode, encoding=self.encoding, opener=_private
+        )
         return cast(io.TextIOWrapper, opened)
 
     def emit(self, record: logging.LogRecord) -> None:
