@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from semantic_core._files import FoundFile
-from semantic_core.cli._reading import Reading, estimated_chunks, time_left
+from semantic_core._plugins.host import Plugins
+from semantic_core.cli._reading import (
+    Reading,
+    Skipped,
+    estimated_chunks,
+    skipped_files,
+    time_left,
+)
+from semantic_core.types import Document
+
+PLUGINS = Plugins.load([])
 
 
 def found(folder: Path, *names: str) -> list[FoundFile]:
     return [FoundFile(folder / name, name) for name in names]
 
 
+def read(reading: Reading) -> Iterator[Document]:
+    for together in reading.documents(None):
+        yield from together.documents
+
+
 def test_documents_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("one")
     (tmp_path / "b.txt").write_text("two")
-    reading = iter(Reading(found(tmp_path, "a.txt", "b.txt"), "notes"))
+    reading = read(Reading(PLUGINS, found(tmp_path, "a.txt", "b.txt"), "notes"))
     assert next(reading).text == "one"
     (tmp_path / "b.txt").write_text("changed meanwhile")
     assert next(reading).text == "changed meanwhile"
@@ -26,8 +42,8 @@ def test_documents_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_a_failure_with_its_reason(tmp_path: Path) -> None:
     (tmp_path / "good.txt").write_text("good")
     (tmp_path / "latin.txt").write_bytes("für".encode("latin-1"))
-    reading = Reading(found(tmp_path, "gone.txt", "good.txt", "latin.txt"), "notes")
-    assert [document.ref.key for document in reading] == ["good.txt"]
+    reading = Reading(PLUGINS, found(tmp_path, "gone.txt", "good.txt", "latin.txt"), "notes")
+    assert [document.ref.key for document in read(reading)] == ["good.txt"]
     assert [(Path(failure.what).name, failure.code) for failure in reading.failed] == [
         ("gone.txt", "FileUnreadable"),
         ("latin.txt", "FileUnreadable"),
@@ -38,17 +54,17 @@ def test_a_file_that_cannot_be_read_is_a_failure_with_its_reason(tmp_path: Path)
 def test_a_file_name_that_is_no_unicode_is_a_failure(tmp_path: Path) -> None:
     path = tmp_path / "half\udc80.txt"
     path.write_text("text")
-    reading = Reading([FoundFile(path, path.name)], "notes")
-    assert list(reading) == []
+    reading = Reading(PLUGINS, [FoundFile(path, path.name)], "notes")
+    assert list(read(reading)) == []
     assert [failure.code for failure in reading.failed] == ["TextInvalid"]
 
 
 def test_characters_left_are_estimated_from_the_bytes_so_far(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("é" * 100, "utf-8")
     (tmp_path / "b.txt").write_text("é" * 300, "utf-8")
-    reading = Reading(found(tmp_path, "a.txt", "b.txt"), "notes")
+    reading = Reading(PLUGINS, found(tmp_path, "a.txt", "b.txt"), "notes")
     assert reading.total_bytes == 800
-    next(iter(reading))
+    next(read(reading))
     assert reading.estimated_characters() == 400
 
 
