@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from semantic_core import hookimpl
 from semantic_core._files import FoundFile
 from semantic_core._plugins.host import Plugins
 from semantic_core.cli._reading import (
@@ -16,7 +18,7 @@ from semantic_core.cli._reading import (
     skipped_files,
     time_left,
 )
-from semantic_core.types import Document
+from semantic_core.types import Document, FileContent
 
 PLUGINS = Plugins.load([])
 
@@ -92,3 +94,78 @@ def test_the_time_left_follows_from_the_speed_so_far(
     elapsed: float, chunks: int, total: int, shown: str
 ) -> None:
     assert time_left(elapsed, chunks, total) == shown
+
+
+def plugin(read: Callable[[FileContent], object], *suffixes: str, name: str = "mine") -> ModuleType:
+    module = ModuleType(name)
+
+    @hookimpl
+    def semantic_readers() -> dict[str, object]:
+        return dict.fromkeys(suffixes, read)
+
+    module.semantic_readers = semantic_readers  # type: ignore[attr-defined]
+    return module
+
+
+def mail(file: FileContent) -> list[Document]:
+    """A document for each word: the first is the mail, the others are parts."""
+    first, *parts = file.text().split()
+    return [file.document(first), *[file.document(part, part=part) for part in parts]]
+
+
+def test_the_files_that_are_finished_follow_from_the_documents_that_are(tmp_path: Path) -> None:
+    for name, words in {"a.eml": "mail x y", "b.eml": "mail", "c.eml": "mail z"}.items():
+        (tmp_path / name).write_text(words)
+    plugins = Plugins.load([plugin(mail, ".eml")])
+    reading = Reading(plugins, found(tmp_path, "a.eml", "gone.eml", "b.eml", "c.eml"), "notes")
+    assert len(list(read(reading))) == 6
+    assert [reading.files_of(documents) for documents in range(7)] == [0, 0, 0, 1, 2, 2, 3]
+
+
+def test_two_files_of_a_run_never_write_one_document(tmp_path: Path) -> None:
+    (tmp_path / "a.eml").write_text("mail x y")
+    (tmp_path / "a.eml#x").write_text("a file of its own")
+    plugins = Plugins.load([plugin(mail, ".eml")])
+    for names, kept in (
+        (("a.eml", "a.eml#x"), ["a.eml", "a.eml#x", "a.eml#y"]),
+        (("a.eml#x", "a.eml"), ["a.eml#x"]),
+    ):
+        reading = Reading(plugins, found(tmp_path, *names), "notes")
+        assert [document.ref.key for document in read(reading)] == kept
+        (failure,) = reading.failed
+        assert (Path(failure.what).name, failure.code) == (names[1], "InputError")
+        assert "Two files would be one document, 'a.eml#x'" in failure.reason
+
+
+def test_a_conflict_of_plugins_is_reported_once_with_the_number_of_files(tmp_path: Path) -> None:
+    for name in ("a.x", "b.x", "c.x", "d.y", "e.txt"):
+        (tmp_path / name).write_text("text")
+    one = plugin(mail, ".x", ".y", name="one")
+    two = plugin(mail, ".x", ".y", name="two")
+    reading = Reading(
+        Plugins.load([one, two]), found(tmp_path, "a.x", "b.x", "c.x", "d.y", "e.txt"), "notes"
+    )
+    assert [document.ref.key for document in read(reading)] == ["e.txt"]
+    first, second = reading.failed
+    assert first.what == f"{tmp_path / 'a.x'} and 2 more"
+    assert second.what == str(tmp_path / "d.y")
+    assert first.code == second.code == "PluginConflict"
+    assert "one (given) and two (given)" in first.reason
+
+
+def test_what_is_skipped_is_counted_by_suffix_without_the_files_of_the_index() -> None:
+    names = ["a.PDF", "b/c.pdf", "d.xyz", "README", "x.db", "x.db-wal", "x.db.ledger", "y.db"]
+    assert skipped_files(PLUGINS, [Path(name) for name in names], Path("x.db")) == [
+        Skipped(".pdf", 2, "pip install semantic-core-files"),
+        Skipped("", 1, ""),
+        Skipped(".db", 1, ""),
+        Skipped(".xyz", 1, ""),
+    ]
+
+
+def test_a_text_that_a_plugin_of_ours_reads_better_is_noted(tmp_path: Path) -> None:
+    for name in ("page.html", "notes.xyz", "notes.txt"):
+        (tmp_path / name).write_text("<p>text")
+    reading = Reading(PLUGINS, found(tmp_path, "page.html", "notes.xyz", "notes.txt"), "notes")
+    assert len(list(read(reading))) == 3
+    assert reading.as_text == {".html": 1}
