@@ -78,7 +78,7 @@ def reader_checks(
     module: of the plugin's entry point; None is the package of the reader. imports: packages that
     it may import when plugins are listed, besides its own and the standard library.
     """
-    sample = _Sample(name, data, tuple(phrases), media_type)
+    sample = _SampleFile(name, data, tuple(phrases), media_type)
     contract = _ReaderChecks(sample, too_much, seconds, tries, module, frozenset(imports))
     rules = [
         contract.the_text_is_there_in_reading_order,
@@ -97,7 +97,7 @@ def reader_checks(
     return checks_of(rules)
 
 
-class _Sample:
+class _SampleFile:
     def __init__(self, name: str, data: bytes, phrases: tuple[str, ...], media_type: str) -> None:
         self.name = name
         self.data = data
@@ -115,7 +115,7 @@ class _Sample:
 class _ReaderChecks:
     def __init__(
         self,
-        sample: _Sample,
+        sample: _SampleFile,
         too_much: Callable[[], bytes] | None,
         seconds: float,
         tries: int,
