@@ -385,7 +385,9 @@ class Ingest:
             obsolete += prepared.unit.obsolete
             prepared.unit.obsolete = ()
         if obsolete:
+            existing = self._announcer.removing(obsolete)
             self._removed += self._store.remove(obsolete)
+            self._announcer.removed(existing)
         batch = [(prepared.document, self._entries(prepared)) for prepared in ready]
         report = self._store.replace(batch, self._stamps)
         for ref, outcome in report.outcomes:

@@ -289,8 +289,10 @@ class SemanticCore:
         """
         ref = Ref(collection, key or Path(path).as_posix(), self._tenant)
         given = check_name("media_type", media_type or "", empty=True)
-        documents = self._plugins.read(Path(path), ref, media_type=given, metadata=metadata)
-        return self.ingest([with_obsolete(self.store, documents)], mode=mode)
+        with self._announcer.failures("ingest", str(ref)):
+            documents = self._plugins.read(Path(path), ref, media_type=given, metadata=metadata)
+            together = with_obsolete(self.store, documents)
+        return self.ingest([together], mode=mode)
 
     @cut_cleanly
     def search(

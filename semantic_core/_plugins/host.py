@@ -33,7 +33,7 @@ from semantic_core._plugins.discovery import given as exactly
 from semantic_core._plugins.dispatch import Answer, HookDispatch
 from semantic_core._plugins.middleware import HOOK as MIDDLEWARE
 from semantic_core._plugins.middleware import RESTRICT, Run, around, layers, restriction
-from semantic_core._plugins.providers import ProviderKind, Providers, Reader
+from semantic_core._plugins.providers import FileReader, ProviderKind, Providers
 from semantic_core._plugins.records import UNFIT, OptionInfo, PluginInfo, PluginRecord
 from semantic_core._validation import MAX_TEXT, named, one_line
 from semantic_core.errors import (
@@ -230,7 +230,7 @@ class Plugins:
         return _completed(documents, path, metadata or {})
 
     def _read_as_text(self, path: Path, file: FileContent) -> Sequence[Document]:
-        reader = self._providers.reader("", "text/plain") or Reader("core.text", read_text)
+        reader = self._providers.reader("", "text/plain") or FileReader("core.text", read_text)
         try:
             return self._read_by(reader, path, file)
         except FileUnreadable as error:
@@ -240,7 +240,7 @@ class Plugins:
                 error.hint = remedy
             raise
 
-    def _read_by(self, reader: Reader, path: Path, file: FileContent) -> Sequence[Document]:
+    def _read_by(self, reader: FileReader, path: Path, file: FileContent) -> Sequence[Document]:
         where = repr(str(path))
         try:
             answer = reader.read(file)

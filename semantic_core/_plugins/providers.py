@@ -71,7 +71,7 @@ _CHOOSE_ONE = "Uninstall one, or name the other in SEMANTIC_CORE_PLUGINS."
 """What to do about two offers of one name."""
 
 
-class Reader(NamedTuple):
+class FileReader(NamedTuple):
     """A reader of files, and the plugin that offers it."""
 
     plugin: str
@@ -235,7 +235,7 @@ class Providers:
             )
         return unused
 
-    def reader(self, name: str, media_type: str) -> Reader | None:
+    def reader(self, name: str, media_type: str) -> FileReader | None:
         """The reader of a file; None if no plugin offers one.
 
         A reader of the media type goes before one of the suffix, and a longer suffix before a
@@ -247,7 +247,7 @@ class Providers:
             if key in self._conflicts:
                 raise PluginConflict(self._conflicts[key], hint=_CHOOSE_ONE)
             if key in self._provided:
-                return Reader(*self._provided[key])
+                return FileReader(*self._provided[key])
         return None
 
     def reader_remedy(self, name: str) -> str:

@@ -179,6 +179,32 @@ def test_an_embedder_that_fails_leaves_the_whole_file_pending(
     assert set(texts(core)) == {"a", "a#1"}
 
 
+def test_listeners_hear_of_parts_that_came_and_went_and_of_a_file_that_failed(
+    embedder: HashEmbedder, tmp_path: Path
+) -> None:
+    heard: list[Any] = []
+
+    class Listener:
+        @hookimpl
+        def semantic_event(self, event: Any) -> None:
+            heard.append(event)
+
+    path = write(tmp_path / "a.mail", "hello", "1: one")
+    plugins = [Mails(), Listener()]
+    with SemanticCore(store="memory", embedder=embedder, plugins=plugins) as core:
+        core.ingest_file(path, key="a")
+        heard.clear()
+        core.ingest_file(write(path, "hello", "2: two"), key="a")
+        removed, written, _embedded = heard
+        assert removed.refs == (Ref("files", "a#1"),)
+        assert (written.added, written.updated) == ((Ref("files", "a#2"),), ())
+        heard.clear()
+        with pytest.raises(FileUnreadable):
+            core.ingest_file(write(path, "hello", "2: broken"), key="a")
+        (failed,) = heard
+        assert (failed.step, failed.what, failed.code) == ("ingest", "'files/a'", "FileUnreadable")
+
+
 # --- two files ------------------------------------------------------------------------------------
 
 
