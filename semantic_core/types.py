@@ -58,6 +58,8 @@ INDEX_SUFFIX = ".semantic.db"
 PART = "#"
 """Between the key of a file's document and the name of a part of the file, in the key of the part.
 """
+PATH = "path"
+"""In the metadata of each document that was read from a file: the path of the file."""
 PART_OF = "part_of"
 """In the metadata of a part of a file: the key of the file's document."""
 PARTS = "parts"

@@ -33,7 +33,7 @@ from semantic_core._plugins.discovery import given as exactly
 from semantic_core._plugins.dispatch import Answer, HookDispatch
 from semantic_core._plugins.middleware import HOOK as MIDDLEWARE
 from semantic_core._plugins.middleware import RESTRICT, Run, around, layers, restriction
-from semantic_core._plugins.providers import FileReader, ProviderKind, Providers
+from semantic_core._plugins.providers import OfferedReader, ProviderKind, Providers
 from semantic_core._plugins.records import UNFIT, OptionInfo, PluginInfo, PluginRecord
 from semantic_core._validation import MAX_TEXT, named, one_line
 from semantic_core.errors import (
@@ -51,6 +51,7 @@ from semantic_core.protocols import Embedder, Store
 from semantic_core.types import (
     PART_OF,
     PARTS,
+    PATH,
     Chunk,
     ChunkId,
     Document,
@@ -230,7 +231,7 @@ class Plugins:
         return _completed(documents, path, metadata or {})
 
     def _read_as_text(self, path: Path, file: FileContent) -> Sequence[Document]:
-        reader = self._providers.reader("", "text/plain") or FileReader("core.text", read_text)
+        reader = self._providers.reader("", "text/plain") or OfferedReader("core.text", read_text)
         try:
             return self._read_by(reader, path, file)
         except FileUnreadable as error:
@@ -240,7 +241,7 @@ class Plugins:
                 error.hint = remedy
             raise
 
-    def _read_by(self, reader: FileReader, path: Path, file: FileContent) -> Sequence[Document]:
+    def _read_by(self, reader: OfferedReader, path: Path, file: FileContent) -> Sequence[Document]:
         where = repr(str(path))
         try:
             answer = reader.read(file)
@@ -281,6 +282,12 @@ class Plugins:
             raise answer.wrong(hook, document.ref, f"wanted a Document, got {named(described)}")
         if described.ref != document.ref or described.text != document.text:
             raise answer.wrong(hook, document.ref, "wanted the same ref and text, got others")
+        for name in (PATH, PART_OF, PARTS):
+            if name in document.metadata and (
+                described.metadata.get(name) != document.metadata[name]
+            ):
+                fault = f"wanted metadata with the {name} that was given, got another or none"
+                raise answer.wrong(hook, document.ref, fault)
         return described
 
     def split(self, document: Document, max_chars: int) -> list[Chunk]:
@@ -441,7 +448,7 @@ def _completed(
     first = documents[0]
     completed = []
     for document in documents:
-        leading: dict[str, Any] = {"path": shown(path)}
+        leading: dict[str, Any] = {PATH: shown(path)}
         if document is not first:
             leading[PART_OF] = first.ref.key
         elif len(documents) > 1:

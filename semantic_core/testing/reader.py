@@ -27,7 +27,7 @@ from semantic_core.errors import FileUnreadable, TextInvalid
 from semantic_core.hookspecs import hookimpl
 from semantic_core.testing.check import Check, checks_of, examples, expect, fail, same, skip
 from semantic_core.testing.fakes import HashEmbedder
-from semantic_core.types import PART_OF, PARTS, Document, FileContent, Ref
+from semantic_core.types import PART_OF, PARTS, PATH, Document, FileContent, Ref
 
 Read = Callable[[FileContent], Any]
 
@@ -39,7 +39,7 @@ REFS = (
 """Refs that a file may have: with a tenant, with the character that begins a part, not ASCII."""
 NAMES = ("x", "blob", ".hidden", "../../up", "a" * 200, "日本 é.X.Y", "no end.", "-", "NUL")
 """Names that a file may have, whatever is in it."""
-KEYS_OF_THE_KERNEL = frozenset({"path", PART_OF, PARTS})
+KEYS_OF_THE_KERNEL = frozenset({PATH, PART_OF, PARTS})
 """Metadata that the kernel writes itself; what a reader writes there is lost."""
 THREADS = 4
 """Threads that read at the same time."""
