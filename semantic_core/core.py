@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import attrs
@@ -790,7 +790,7 @@ def _checked_context(context: Mapping[str, Any] | None) -> Mapping[str, Any]:
         raise InputError(
             f'context must be a mapping such as {{"user": "ann"}}, got {type(context).__name__}.'
         )
-    return MappingProxyType(dict(context))
+    return dict(context)
 
 
 def _flat(

@@ -14,6 +14,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence, Set
 from operator import attrgetter
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
 import attrs
@@ -391,7 +392,7 @@ class Plugins:
         """
         if not self._restricts:
             return Filter()
-        return restriction(self._dispatch.every(RESTRICT, context=context))
+        return restriction(self._dispatch.every(RESTRICT, context=MappingProxyType(context)))
 
     def search(
         self, request: SearchRequest, run: Run, store: Store, *, per_document: bool
