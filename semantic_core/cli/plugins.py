@@ -25,6 +25,8 @@ from semantic_core.cli._output import (
     write,
     write_json,
 )
+from semantic_core.cli.plugin_new import new
+from semantic_core.cli.plugin_test import check_plugin
 from semantic_core.errors import SemanticCoreError
 
 if TYPE_CHECKING:
@@ -37,7 +39,11 @@ GAP = "  "
 
 @click.group(cls=Group)
 def plugins() -> None:
-    """List plugins and show their options."""
+    """List plugins, show their options, write and test new ones."""
+
+
+plugins.add_command(new)
+plugins.add_command(check_plugin)
 
 
 @plugins.command("list", short_help="List every plugin with its status.")
