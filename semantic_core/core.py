@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
-from semantic_core._config import DEFAULT_EMBEDDER, DEFAULT_STORE, read_config
+from semantic_core._config import (
+    DEFAULT_EMBEDDER,
+    DEFAULT_STORE,
+    SEARCH_TIMEOUT,
+    read_config,
+)
 from semantic_core._files import keep_closed, read_document, release
 from semantic_core._ingest import Ingest, IngestProgress
 from semantic_core._interruption import cut_cleanly
@@ -89,6 +94,8 @@ class SemanticCore:
     see ``semantic-core plugins show NAME``. max_chars: longest chunk in characters; None uses the
     embedder's own.
     plugins: None uses all that are installed; a sequence of names or objects uses exactly these.
+    plugin_options: ``{plugin: {option: value}}``, see ``semantic-core plugins show NAME``.
+    search_timeout: seconds that the retriever of each plugin may take in one search; 0: no limit.
     freshness: how long texts may wait for their vectors ("now", "1h", "24h"), for all collections
     or by collection; see `ingest`. budget: the most to spend,
     ``{"soft": 5, "hard": 10, "per": "day"}``. batch: sizes and deadlines of batch jobs, the fields
@@ -112,6 +119,8 @@ class SemanticCore:
         embedder_options: Mapping[str, Any] | None = None,
         max_chars: int | None = None,
         plugins: Sequence[object | str] | None = None,
+        plugin_options: Mapping[str, Mapping[str, Any]] | None = None,
+        search_timeout: float = SEARCH_TIMEOUT,
         freshness: str | Mapping[str, str] | None = None,
         budget: Mapping[str, Any] | Budget | None = None,
         batch: Mapping[str, Any] | BatchRules | None = None,
@@ -123,7 +132,7 @@ class SemanticCore:
         rules = BatchRules.of(batch)
         if not isinstance(multi_tenant, bool | None):
             raise InputError(f"multi_tenant must be True, False or None, got {clip(multi_tenant)}.")
-        self._plugins = Plugins.load(plugins)
+        self._plugins = Plugins.load(plugins, plugin_options)
         given = {"path": path, "multi_tenant": multi_tenant, **(store_options or {})}
         options = {name: value for name, value in given.items() if value is not None}
         if not isinstance(store, str) and options:
@@ -143,10 +152,12 @@ class SemanticCore:
             self._batches = BatchManager(
                 self.store, self.embedder, ledger=self._separate, **self._rules
             )
+            self.followers: tuple[Follower, ...] = ()
+            self._owner = True
+            self._opens_plugins = True
+            self._tenant = ""
+            self._plugins.open(self)
             opened.pop_all()  # from here on, `close` closes it
-        self.followers: tuple[Follower, ...] = ()
-        self._owner = True
-        self._tenant = ""
         keep_closed(self)
 
     @classmethod
@@ -211,6 +222,7 @@ class SemanticCore:
         twin._batches = BatchManager(twin.store, self.embedder, **self._rules)
         twin.followers = ()
         twin._owner = True
+        twin._opens_plugins = False
         twin._tenant = ""
         self.follow(_Twin(twin))
         return twin
@@ -467,13 +479,15 @@ class SemanticCore:
         return self._plugins.infos
 
     def close(self) -> None:
-        """Close the store, and end its threads.
+        """Close the plugins, then the store, and end its threads.
 
         May be called twice; for a client that is restricted to a tenant it does nothing.
         """
         if self._owner:
             for follower in self.followers:
                 follower.close()
+            if self._opens_plugins:
+                self._plugins.close()
             self._batches.close()
             if self._separate is not None:
                 self._separate.close()

@@ -31,15 +31,17 @@ from semantic_core._plugins.distributions import (
     not_installed,
     version_of,
 )
+from semantic_core._plugins.options import RESERVED, GivenOptions
 from semantic_core._plugins.records import PluginInfo, PluginRecord, PluginRejected
 from semantic_core._plugins.validation import examined
-from semantic_core._validation import clip, did_you_mean, one_line
-from semantic_core.errors import PluginBroken, PluginConflict, PluginError
+from semantic_core._validation import clip, did_you_mean, one_line, plain_name
+from semantic_core.errors import ConfigError, PluginBroken, PluginConflict, PluginError
 from semantic_core.hookspecs import PROJECT
 
 if TYPE_CHECKING:
     from importlib_metadata import EntryPoint
 
+NO_OPTIONS = GivenOptions()
 _BY_NAME = attrgetter("info.name", "info.distribution")
 """The order in which plugins are asked and listed."""
 
@@ -57,11 +59,16 @@ def built_in() -> tuple[PluginRecord, ...]:
     return tuple(records)
 
 
-def installed(wanted: Collection[str] | None, reserved: Collection[str]) -> list[PluginRecord]:
+def installed(
+    wanted: Collection[str] | None,
+    reserved: Collection[str],
+    options: GivenOptions = NO_OPTIONS,
+) -> list[PluginRecord]:
     """Every installed plugin in order of name; those that cannot take part have a cause.
 
     wanted: the names to use, the others are disabled; None wants all. reserved: names of the
-    kernel's own plugins.
+    kernel's own plugins. options: of the plugins. A plugin whose options are refused is broken, and
+    its record has the error.
     """
     claims = sorted(_claims(), key=_BY_NAME)
     loaded: dict[int, tuple[str, object]] = {}
@@ -75,14 +82,21 @@ def installed(wanted: Collection[str] | None, reserved: Collection[str]) -> list
             if first != claim.info.name:
                 cause = f"it is the very same object as plugin {first!r}"
                 raise PluginRejected(cause, "Name it once in the entry points.")
-            records.append(examined(claim.info, plugin))
+            records.append(examined(claim.info, plugin, options.of(claim.info.name)))
         except PluginRejected as rejected:
             records.append(PluginRecord(_marked(claim.info, rejected)))
+        except ConfigError as refused:
+            records.append(_refused(claim.info, refused))
         except KeyboardInterrupt as interrupted:
             who = f"{claim.info.name!r} of {claim.info.distribution}"
             interrupted.add_note(f"while the plugin {who} was imported")
             raise
     return records
+
+
+def installed_names() -> list[str]:
+    """The names of the installed plugins, none of which is imported."""
+    return sorted(claim.info.name for claim in _claims())
 
 
 def missing(names: Iterable[str], found: Sequence[PluginRecord]) -> list[PluginInfo]:
@@ -98,12 +112,17 @@ def missing(names: Iterable[str], found: Sequence[PluginRecord]) -> list[PluginI
     return infos
 
 
-def given(plugins: Sequence[object | str], reserved: Collection[str]) -> list[PluginRecord]:
+def given(
+    plugins: Sequence[object | str],
+    reserved: Collection[str],
+    options: GivenOptions = NO_OPTIONS,
+) -> list[PluginRecord]:
     """Exactly these plugins, in order of name.
 
     An object that cannot take part raises an error, unlike an installed plugin, because the caller
     can correct it. A str is the name of an installed plugin; installed ones that are not named are
-    listed as disabled. Raises PluginBroken, PluginConflict.
+    listed as disabled. options: of the plugins. Raises PluginBroken, PluginConflict; ConfigError
+    for options that an object does not take.
     """
     if isinstance(plugins, str) or not isinstance(plugins, Sequence):
         raise PluginBroken(
@@ -117,14 +136,15 @@ def given(plugins: Sequence[object | str], reserved: Collection[str]) -> list[Pl
             names.append(plugin)
         else:
             objects.append(plugin)
-    records = installed(names, reserved) if names else []
+    records = installed(names, reserved, options) if names else []
     for absent in missing(names, records):
         what = f"The plugin {absent.name!r} was asked for: {absent.cause}"
         raise PluginBroken(what, hint=absent.remedy)
     for plugin in objects:
         name = str(getattr(plugin, "__name__", None) or type(plugin).__name__)
         try:
-            records.append(examined(PluginInfo(name, origin="given"), plugin))
+            info = PluginInfo(name, origin="given")
+            records.append(examined(info, plugin, options.of(name)))
         except PluginRejected as rejected:
             what = f"The plugin {name!r} cannot take part: {rejected.message}"
             raise PluginBroken(what, hint=rejected.hint) from rejected
@@ -263,6 +283,9 @@ def _check_name(
         raise PluginRejected(cause, uninstall)
     if name in reserved:
         raise PluginRejected("its name is one of the kernel's own", uninstall)
+    if plain_name(name) == RESERVED:
+        cause = f"its name is that of a setting: {RESERVED}, in the table of plugins"
+        raise PluginRejected(cause, uninstall)
 
 
 def _leads_nowhere(point: EntryPoint) -> bool:
@@ -292,6 +315,15 @@ def _place(error: BaseException) -> str:
         return ""
     file = trace.tb_frame.f_code.co_filename
     return "" if file.startswith("<") else f" ({_tail(file)}:{trace.tb_lineno})"
+
+
+def _refused(info: PluginInfo, error: ConfigError) -> PluginRecord:
+    """The record of a plugin whose options are refused."""
+    step = error.hint or "Correct the options in the settings."
+    broken = attrs.evolve(
+        info, status="broken", cause=error.message.removesuffix("."), remedy=step
+    )
+    return PluginRecord(broken, refused=error)
 
 
 def _marked(info: PluginInfo, rejected: PluginRejected) -> PluginInfo:

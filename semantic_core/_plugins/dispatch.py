@@ -91,6 +91,14 @@ class HookDispatch:
         """Stop asking that plugin."""
         self._manager.unregister(name=plugin)
 
+    def hides(self, plugin: str) -> bool:
+        """Whether a plugin takes part in a hook that may keep documents from being shown."""
+        for function in self._functions.values():
+            if function.plugin == plugin and function.hook in hookspecs.HIDING:
+                if not function.orders_only:
+                    return True
+        return False
+
     def _in_order(self, hook: str) -> list[_Function]:
         """The functions of a hook, wrappers first, each before those that it may speak for."""
         caller: pluggy.HookCaller = getattr(self._manager.hook, hook)

@@ -14,6 +14,8 @@ from collections.abc import Collection, Mapping, Sequence, Set
 from operator import attrgetter
 from typing import Any, NamedTuple, Self
 
+import attrs
+
 from semantic_core._plugins.builtin import candidates
 from semantic_core._plugins.contracts import (
     candidates_fault,
@@ -21,9 +23,11 @@ from semantic_core._plugins.contracts import (
     passages_fault,
     ranking_fault,
 )
-from semantic_core._plugins.discovery import built_in, installed, missing
+from semantic_core._plugins.discovery import built_in, installed, installed_names, missing
 from semantic_core._plugins.discovery import given as exactly
 from semantic_core._plugins.dispatch import Answer, HookDispatch
+from semantic_core._plugins.life_cycle import LifeCycle, OpenFailed
+from semantic_core._plugins.options import GivenOptions, unknown_plugin
 from semantic_core._plugins.providers import ProviderKind, Providers
 from semantic_core._plugins.records import UNFIT, OptionInfo, PluginRecord
 from semantic_core._validation import named, one_line
@@ -58,35 +62,51 @@ class Retrieved(NamedTuple):
 class Plugins:
     """The plugins that one client uses.
 
-    Created by `load`; never changes afterwards, and is safe to share between threads.
+    Created by `load`; does not change after `open`, and is safe to share between threads.
 
     infos: every plugin that was found, by name, the kernel's own last. reranks: whether a plugin
     that is not the kernel's own takes part in ``semantic_rerank``.
     """
 
     @classmethod
-    def load(cls, given: Sequence[object | str] | None = None, *, refuse: bool = True) -> Self:
+    def load(
+        cls,
+        given: Sequence[object | str] | None = None,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        refuse: bool = True,
+    ) -> Self:
         """The kernel's own plugins, and all that are installed or exactly these.
 
         given: objects, registered under their ``__name__`` or class name, and names of installed
         plugins; [] means none. None uses all that are installed, or those that
         ``SEMANTIC_CORE_PLUGINS`` names ("a,b"; empty or "none": none). An installed plugin that
         cannot take part is left out, and `infos` has the cause. One that was asked for, as an
-        object or by name, and cannot take part, raises PluginBroken or PluginConflict. refuse:
-        False only lists those that were asked for by name and cannot take part.
+        object, by name or by options, and cannot take part, raises PluginBroken or PluginConflict.
+        options: {plugin: {option: value}}; ConfigError for a plugin or option that does not exist,
+        or a value of another type. refuse: False only lists those that were asked for by name and
+        cannot take part, or not with their options.
         """
+        settings = GivenOptions(options)
         own = built_in()
         reserved = [record.info.name for record in own]
         if given is not None:
-            records = exactly(given, reserved)
+            records = exactly(given, reserved, settings)
             asked_for = [plugin for plugin in given if isinstance(plugin, str)]
         else:
             wanted = _names_in_environment()
             asked_for = wanted or []
-            found = installed(wanted, reserved)
+            found = installed(wanted, reserved, settings)
             absent = [PluginRecord(info) for info in missing(asked_for, found)]
             records = sorted([*found, *absent], key=attrgetter("info.name"))
+        _check_known(settings, [record.info.name for record in records])
+        for record in records:
+            if settings.of(record.info.name):
+                asked_for.append(record.info.name)
+            if refuse and record.refused is not None:
+                raise record.refused
         loaded = cls([*records, *own])
+        loaded._asked_for = frozenset(asked_for)
         if refuse:
             loaded._check_usable(asked_for)
         return loaded
@@ -94,6 +114,8 @@ class Plugins:
     def __init__(self, records: Sequence[PluginRecord]) -> None:
         """records: in the order in which they are asked, the kernel's own last. Use `load`."""
         usable = [record for record in records if record.info.status == "ok"]
+        self._asked_for: frozenset[str] = frozenset()
+        self._life_cycle = LifeCycle(usable)
         self._own = [record.info.name for record in usable if record.info.origin == "built in"]
         self._dispatch = HookDispatch(usable, self._own)
         infos = [record.info for record in records]
@@ -113,6 +135,47 @@ class Plugins:
                     f"The plugin {info.name!r} was asked for and is {info.status}: {cause}",
                     hint=info.remedy,
                 )
+
+    def open(self, core: object) -> None:
+        """Call ``open(core)`` of every plugin object that has it, in the order in which plugins are
+        asked.
+
+        An installed plugin whose ``open`` raises is broken from now on and takes part in nothing.
+        Raises PluginBroken, after closing those that are open, if it was given as an object or
+        asked for by name or options, or if it may hide documents: then nothing may be shown
+        without it.
+        """
+        for failed in self._life_cycle.open(core):
+            for info in self.infos:
+                if info.name == failed.plugin:
+                    self._leave_out(info, failed)
+
+    def _leave_out(self, info: PluginInfo, failed: OpenFailed) -> None:
+        remedy = "Correct what it names"
+        if info.distribution:
+            remedy = f"{remedy}, or pip install --upgrade {info.distribution}"
+        if info.origin == "given" or info.name in self._asked_for or self._dispatch.hides(info.name):
+            self.close()
+            raise PluginBroken(
+                f"The plugin {info.name!r} cannot take part: {failed.cause}.",
+                hint=f"{remedy}; or leave it out of the plugins setting.",
+            ) from failed.error
+        self._dispatch.drop(info.name)
+        broken = attrs.evolve(
+            info,
+            status="broken",
+            cause=failed.cause,
+            remedy=f"{remedy}.",
+            hooks=(),
+            provides={},
+        )
+        self.infos = tuple(broken if one is info else one for one in self.infos)
+
+    def close(self) -> None:
+        """Call ``close()`` of every plugin object that is open, the last one first. What it raises
+        is logged.
+        """
+        self._life_cycle.close()
 
     def options_of(self, kind: ProviderKind, name: str) -> tuple[OptionInfo, ...]:
         """The options of a store or embedder, in their author's order.
@@ -271,6 +334,16 @@ class Plugins:
         if not isinstance(adapter, type):
             raise answer.wrong(hook, None, f"wanted a class, got {named(adapter)}")
         return adapter
+
+
+def _check_known(options: GivenOptions, there: Sequence[str]) -> None:
+    """Raise ConfigError for options of a plugin that is neither used nor installed."""
+    unknown = options.unknown(there)
+    if unknown:
+        everyone = [*there, *installed_names()]
+        unknown = options.unknown(everyone)
+        for name in unknown:
+            raise unknown_plugin(name, everyone)
 
 
 def _names_in_environment() -> list[str] | None:
