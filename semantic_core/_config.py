@@ -2,11 +2,10 @@
 
 File: ``semantic-core.toml``, or the table ``[tool.semantic-core]`` of ``pyproject.toml``, the first
 found from the working folder upward. Environment: ``SEMANTIC_CORE_PATH`` and so on; one option of
-the store or embedder is ``SEMANTIC_CORE_STORE_OPTIONS__DURABILITY``, and one of a plugin
-``SEMANTIC_CORE_PLUGINS__DECAY__HALF_LIFE``, or ``half_life`` in the table ``[plugins.decay]``, which
-the setting ``plugin_options`` contains for every plugin. A relative ``path`` or
-``ledger`` in a file is relative to that file. A file that was found and not named may not set
-hosts: see `_trust`.
+the store or embedder is ``SEMANTIC_CORE_STORE_OPTIONS__DURABILITY``. An option of a plugin is
+``half_life`` in the table ``[plugins.decay]``, or ``SEMANTIC_CORE_PLUGINS__DECAY__HALF_LIFE``; they
+are all in one setting, ``plugin_options``. A relative ``path`` or ``ledger`` in a file is relative
+to that file. A file that was found and not named may not set hosts: see `_trust`.
 
 Tested by tests/kernel/test_config.py.
 """
@@ -89,7 +88,7 @@ def _count(value: Any) -> int:
 
 
 def _seconds(value: Any) -> float:
-    number = value
+    number: Any = value
     if isinstance(value, str):
         try:
             number = float(value)
@@ -98,7 +97,7 @@ def _seconds(value: Any) -> float:
     is_number = isinstance(number, int | float) and not isinstance(number, bool)
     if not is_number or not math.isfinite(number) or number < 0:
         raise TypeError("a number of seconds from 0 (no limit)")
-    return number
+    return float(number)
 
 
 def _names(value: Any) -> list[Any]:
@@ -117,7 +116,8 @@ def _options(value: Any) -> dict[str, Any]:
 
 
 def _options_of_plugins(value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping) or not all(isinstance(one, Mapping) for one in value.values()):
+    tables = isinstance(value, Mapping) and all(isinstance(one, Mapping) for one in value.values())
+    if not tables:
         raise TypeError("a table with a table of options for each plugin")
     return {str(plugin): _options(options) for plugin, options in value.items()}
 
@@ -215,9 +215,7 @@ def read_config(
                 hint=f"To use it: {_trusting(file)}.",
             )
         replaced = _options_of(above)
-        unconfirmed = tuple(
-            one for one in named_hosts(content) if one.option not in replaced
-        )
+        unconfirmed = tuple(one for one in named_hosts(content) if one.option not in replaced)
         if unconfirmed and not to_look_at:
             raise _unconfirmed(file, unconfirmed[0])
     return Settings(values, sources, file, unconfirmed, of_plugins)
@@ -413,7 +411,7 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, dict[st
 
 
 def _of_a_plugin(variable: str, rest: str, text: str) -> dict[str, Any]:
-    """The setting in a variable ``SEMANTIC_CORE_PLUGINS__USE`` or ``..._PLUGINS__DECAY__HALF_LIFE``.
+    """The setting in a variable such as ``SEMANTIC_CORE_PLUGINS__DECAY__HALF_LIFE``.
 
     The text of an option is left as it is, because only its plugin says of which type it is.
     """

@@ -143,6 +143,14 @@ def check_count(what: str, number: object, least: int = 0, most: int | None = No
     raise InputError(f"{what} must be a whole number {wanted}, got {clip(number)}.")
 
 
+def check_seconds(what: str, number: object) -> float:
+    """The number itself, if it is a finite number of seconds from 0; else InputError."""
+    is_number = isinstance(number, int | float) and not isinstance(number, bool)
+    if is_number and math.isfinite(number) and number >= 0:  # type: ignore[arg-type, operator]
+        return number  # type: ignore[return-value]
+    raise InputError(f"{what} must be a number of seconds from 0, got {clip(number)}.")
+
+
 def check_metadata_key(key: object) -> str:
     """The key itself, if metadata may have it."""
     valid = isinstance(key, str) and 0 < len(key) <= MAX_METADATA_KEY

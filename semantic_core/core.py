@@ -26,7 +26,7 @@ from semantic_core._no_embedder import WordsOnly
 from semantic_core._plugins.host import Plugins
 from semantic_core._search import Search
 from semantic_core._sync import merged, sync
-from semantic_core._validation import check_count, check_name, clip
+from semantic_core._validation import check_count, check_name, check_seconds, clip
 from semantic_core.batch import (
     BatchManager,
     BatchRules,
@@ -132,7 +132,8 @@ class SemanticCore:
         rules = BatchRules.of(batch)
         if not isinstance(multi_tenant, bool | None):
             raise InputError(f"multi_tenant must be True, False or None, got {clip(multi_tenant)}.")
-        self._plugins = Plugins.load(plugins, plugin_options)
+        limit = check_seconds("search_timeout", search_timeout)
+        self._plugins = Plugins.load(plugins, plugin_options, search_timeout=limit)
         given = {"path": path, "multi_tenant": multi_tenant, **(store_options or {})}
         options = {name: value for name, value in given.items() if value is not None}
         if not isinstance(store, str) and options:

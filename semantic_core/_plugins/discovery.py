@@ -320,9 +320,7 @@ def _place(error: BaseException) -> str:
 def _refused(info: PluginInfo, error: ConfigError) -> PluginRecord:
     """The record of a plugin whose options are refused."""
     step = error.hint or "Correct the options in the settings."
-    broken = attrs.evolve(
-        info, status="broken", cause=error.message.removesuffix("."), remedy=step
-    )
+    broken = attrs.evolve(info, status="broken", cause=error.message.removesuffix("."), remedy=step)
     return PluginRecord(broken, refused=error)
 
 

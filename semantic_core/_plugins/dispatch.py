@@ -44,6 +44,7 @@ class Answer(NamedTuple):
     """What one plugin answered, or the error that it raised instead.
 
     failed_orderings: why rerankers that only reorder had no effect. seconds: the time it took.
+    left_out: why it was not asked, or not waited for; "" if it answered.
     """
 
     plugin: str
@@ -51,6 +52,7 @@ class Answer(NamedTuple):
     error: BaseException | None = None
     failed_orderings: tuple[str, ...] = ()
     seconds: float = 0.0
+    left_out: str = ""
 
     def wrong(self, hook: str, ref: Ref | None, fault: str) -> HookFailed:
         """The error to raise for an answer that breaks the contract of the hook."""
@@ -68,7 +70,7 @@ class HookDispatch:
         """
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(_specs())
-        self._functions: dict[Callable[..., Any], _Function] = {}
+        self._functions: dict[Callable[..., Any], HookFunction] = {}
         trace = os.environ.get("SEMANTIC_CORE_TRACE", "") not in ("", "0")
         foreign = [record for record in plugins if record.info.name not in own]
         kernels = [record for record in plugins if record.info.name in own]
@@ -83,7 +85,7 @@ class HookDispatch:
         plugin = record.info.name
         entries = _Entries()
         for part in record.parts:
-            function = _Function(plugin, part, trace, foreign)
+            function = HookFunction(plugin, part, trace, foreign)
             self._functions[entries.add(function)] = function
         self._manager.register(entries, plugin)
 
@@ -94,21 +96,24 @@ class HookDispatch:
     def hides(self, plugin: str) -> bool:
         """Whether a plugin takes part in a hook that may keep documents from being shown."""
         for function in self._functions.values():
-            if function.plugin == plugin and function.hook in hookspecs.HIDING:
-                if not function.orders_only:
-                    return True
+            hiding = function.hook in hookspecs.HIDING and not function.orders_only
+            if hiding and function.plugin == plugin:
+                return True
         return False
 
-    def _in_order(self, hook: str) -> list[_Function]:
+    def _in_order(self, hook: str) -> list[HookFunction]:
         """The functions of a hook, wrappers first, each before those that it may speak for."""
         caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
         return [self._functions[entry.function] for entry in reversed(caller.get_hookimpls())]
 
-    def every(self, hook: str, **arguments: object) -> list[Answer]:
-        """All answers and errors of a hook that asks every plugin. None is no answer."""
+    def every(self, hook: str, ask: Ask | None = None, **arguments: object) -> list[Answer]:
+        """All answers and errors of a hook that asks every plugin. None is no answer.
+
+        ask: calls each function; None calls it as it is.
+        """
         answers = []
         for function in self._in_order(hook):
-            answer = function.answer(arguments)
+            answer = function.answer(arguments) if ask is None else ask(function, arguments)
             if answer is not None:
                 answers.append(answer)
         return answers
@@ -166,7 +171,7 @@ class HookDispatch:
         return answer
 
 
-class _Function:
+class HookFunction:
     """A function that a plugin takes part with, called with the arguments that it asks for.
 
     It gets an argument even where its parameter has a default. wraps: whether it has a yield, and
@@ -224,6 +229,10 @@ class _Function:
         sys.stderr.write(f"{call} -> {result} ({seconds * 1000:.1f} ms)\n")
 
 
+Ask = Callable[[HookFunction, Mapping[str, Any]], Answer | None]
+"""Calls the function of a hook, and returns its answer or error; None if it returned None."""
+
+
 @cache
 def _specs() -> ModuleType:
     """The hooks as pluggy sees them, without the rest of their module, which it would examine."""
@@ -241,7 +250,7 @@ class _Entries:
     so that their order is by plugin alone.
     """
 
-    def add(self, function: _Function) -> Callable[..., Any]:
+    def add(self, function: HookFunction) -> Callable[..., Any]:
         """Add the entry of a function, and return it."""
         options = {**function.options, "specname": function.hook}
         options.pop(hookspecs.ORDERS_ONLY, None)
@@ -262,14 +271,14 @@ class _Entries:
         return list(vars(self))
 
 
-def _is_reranker(function: _Function) -> bool:
+def _is_reranker(function: HookFunction) -> bool:
     return function.foreign and function.hook == hookspecs.RERANK
 
 
 class _Wrapper:
     """A wrapper around the functions behind it: begun before them, ended with their answer."""
 
-    def __init__(self, function: _Function, arguments: Mapping[str, Any]) -> None:
+    def __init__(self, function: HookFunction, arguments: Mapping[str, Any]) -> None:
         self._function = function
         self._arguments = arguments
         self._generator: Generator[None, Any, Any] = function.call(arguments)
@@ -323,7 +332,7 @@ class _Wrapper:
 class _Reranker:
     """A reranker at work, which may only reorder or remove the hits that the others left."""
 
-    def __init__(self, function: _Function, request: SearchRequest, store: Store) -> None:
+    def __init__(self, function: HookFunction, request: SearchRequest, store: Store) -> None:
         self._function = function
         self._request = request
         self._store = store

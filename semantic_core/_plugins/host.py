@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence, Set
+from functools import partial
 from operator import attrgetter
 from typing import Any, NamedTuple, Self
 
@@ -29,7 +30,8 @@ from semantic_core._plugins.dispatch import Answer, HookDispatch
 from semantic_core._plugins.life_cycle import LifeCycle, OpenFailed
 from semantic_core._plugins.options import GivenOptions, unknown_plugin
 from semantic_core._plugins.providers import ProviderKind, Providers
-from semantic_core._plugins.records import UNFIT, OptionInfo, PluginRecord
+from semantic_core._plugins.records import UNFIT, OptionInfo, PluginInfo, PluginRecord
+from semantic_core._plugins.retrieval import GuardedRetrievers
 from semantic_core._validation import named, one_line
 from semantic_core.errors import HookFailed, PluginBroken, SemanticCoreError
 from semantic_core.hookspecs import RERANK
@@ -45,12 +47,14 @@ from semantic_core.types import (
     Space,
 )
 
+NOTHING_SPENT: Mapping[str, float] = {}
+
 
 class Retrieved(NamedTuple):
     """The rankings that the retrievers returned once.
 
     reasons: why a plugin, or ids of its ranking, were left out. saw_everything: no retriever has
-    more to give. seconds: by plugin, without the kernel's own.
+    more to give. seconds: by plugin that was asked, without the kernel's own.
     """
 
     rankings: Sequence[Ranking]
@@ -74,6 +78,7 @@ class Plugins:
         given: Sequence[object | str] | None = None,
         options: Mapping[str, Mapping[str, Any]] | None = None,
         *,
+        search_timeout: float = 0,
         refuse: bool = True,
     ) -> Self:
         """The kernel's own plugins, and all that are installed or exactly these.
@@ -84,8 +89,9 @@ class Plugins:
         cannot take part is left out, and `infos` has the cause. One that was asked for, as an
         object, by name or by options, and cannot take part, raises PluginBroken or PluginConflict.
         options: {plugin: {option: value}}; ConfigError for a plugin or option that does not exist,
-        or a value of another type. refuse: False only lists those that were asked for by name and
-        cannot take part, or not with their options.
+        or a value of another type. search_timeout: seconds for the retrievers of each plugin in one
+        search; 0: no limit. refuse: False only lists those that were asked for by name and cannot
+        take part, or not with their options.
         """
         settings = GivenOptions(options)
         own = built_in()
@@ -105,19 +111,20 @@ class Plugins:
                 asked_for.append(record.info.name)
             if refuse and record.refused is not None:
                 raise record.refused
-        loaded = cls([*records, *own])
+        loaded = cls([*records, *own], search_timeout)
         loaded._asked_for = frozenset(asked_for)
         if refuse:
             loaded._check_usable(asked_for)
         return loaded
 
-    def __init__(self, records: Sequence[PluginRecord]) -> None:
+    def __init__(self, records: Sequence[PluginRecord], search_timeout: float = 0) -> None:
         """records: in the order in which they are asked, the kernel's own last. Use `load`."""
         usable = [record for record in records if record.info.status == "ok"]
         self._asked_for: frozenset[str] = frozenset()
         self._life_cycle = LifeCycle(usable)
         self._own = [record.info.name for record in usable if record.info.origin == "built in"]
         self._dispatch = HookDispatch(usable, self._own)
+        self._retrievers = GuardedRetrievers(self._own, search_timeout)
         infos = [record.info for record in records]
         self._providers = Providers(self._dispatch, infos, self._own)
         self.infos = self._providers.infos
@@ -154,7 +161,8 @@ class Plugins:
         remedy = "Correct what it names"
         if info.distribution:
             remedy = f"{remedy}, or pip install --upgrade {info.distribution}"
-        if info.origin == "given" or info.name in self._asked_for or self._dispatch.hides(info.name):
+        wanted = info.origin == "given" or info.name in self._asked_for
+        if wanted or self._dispatch.hides(info.name):
             self.close()
             raise PluginBroken(
                 f"The plugin {info.name!r} cannot take part: {failed.cause}.",
@@ -258,10 +266,17 @@ class Plugins:
             raise answer.wrong("semantic_context", document.ref, fault)
         return list(answer.value)
 
-    def retrieve(self, request: SearchRequest, store: Store, embedder: Embedder) -> Retrieved:
+    def retrieve(
+        self,
+        request: SearchRequest,
+        store: Store,
+        embedder: Embedder,
+        spent: Mapping[str, float] = NOTHING_SPENT,
+    ) -> Retrieved:
         """A ranking of every plugin that takes part, without ids that are out of the scope or not
         in the store.
 
+        spent: seconds that plugins took earlier in the same search, which count for their limit.
         Raises the error of the kernel's own retrieval, such as StoreError, if no other plugin
         returned a ranking.
         """
@@ -269,18 +284,27 @@ class Plugins:
         reasons: list[str] = []
         failure: SemanticCoreError | None = None
         saw_everything = True
+        seconds: dict[str, float] = {}
         answers = self._dispatch.every(
-            "semantic_retrieve", request=request, store=store, embedder=embedder
+            "semantic_retrieve",
+            partial(self._retrievers.answer, spent=spent, seconds=seconds),
+            request=request,
+            store=store,
+            embedder=embedder,
         )
         # The kernel's own come first, because their sources belong to them.
         for answer in sorted(answers, key=self._is_foreign):
             foreign = self._is_foreign(answer)
+            if answer.left_out:
+                reasons.append(f"plugin {answer.plugin}: {answer.left_out}")
+                continue
             if answer.error is not None:
                 reasons.append(f"plugin {answer.plugin}: {one_line(answer.error)}")
                 if not foreign and isinstance(answer.error, SemanticCoreError):
                     failure = failure or answer.error
                 continue
             fault = candidates_fault(answer.value, request.pool, rankings)
+            self._retrievers.judge(answer.plugin, fault)
             if not fault:
                 ranking = answer.value
                 saw_everything = saw_everything and len(ranking) < request.pool
@@ -292,9 +316,6 @@ class Plugins:
                 reasons.append(f"plugin {answer.plugin}: semantic_retrieve: {fault}")
         if failure is not None and not rankings:
             raise failure
-        seconds = {}
-        for answer in filter(self._is_foreign, answers):
-            seconds[answer.plugin] = answer.seconds
         return Retrieved(list(rankings.values()), reasons, saw_everything, seconds)
 
     def _is_foreign(self, answer: Answer) -> bool:

@@ -77,7 +77,7 @@ class LifeCycle:
                 method = getattr(record.plugin, "close", None)
                 if callable(method):
                     method()
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - one that fails must stop nobody
                 if is_interruption(error):
                     interruption = error
                 else:

@@ -87,7 +87,7 @@ def unknown_plugin(name: str, there: Iterable[str]) -> ConfigError:
 
 def is_factory(plugin: object) -> bool:
     """Whether this makes the plugin: a class, or a function that is no hook itself."""
-    return isinstance(plugin, type) or isinstance(plugin, FunctionType)
+    return isinstance(plugin, type | FunctionType)
 
 
 def read_options(

@@ -1,0 +1,97 @@
+"""Asks the retrievers of plugins, each within a limit of time and unless it failed too often.
+
+Tested by tests/plugins/test_time_limits.py.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from semantic_core._plugins.breaker import FAILURES, CircuitBreaker
+from semantic_core._plugins.dispatch import Answer
+from semantic_core._plugins.time_limit import Call, TimeIsOver, call_within
+from semantic_core._validation import one_line
+
+if TYPE_CHECKING:
+    from semantic_core._plugins.dispatch import HookFunction
+
+_PILED_UP = "not asked, because its earlier calls have not ended"
+
+
+class GuardedRetrievers:
+    """Calls of retrievers. The kernel's own are called as they are, without a limit.
+
+    seconds: that a plugin's retrievers may take in one search; 0: no limit, and no other thread.
+    """
+
+    def __init__(self, own: Collection[str], seconds: float) -> None:
+        self._own = own
+        self._seconds = seconds
+        self._breakers: dict[str, CircuitBreaker] = defaultdict(CircuitBreaker)
+        self._late: dict[str, list[Call]] = {}
+
+    def answer(
+        self,
+        function: HookFunction,
+        arguments: Mapping[str, Any],
+        spent: Mapping[str, float],
+        seconds: dict[str, float],
+    ) -> Answer | None:
+        """The answer of one retriever; None if it takes no part.
+
+        spent: seconds that plugins took in this search before. seconds: gets those of this call.
+        """
+        plugin = function.plugin
+        if plugin in self._own:
+            return function.answer(arguments)
+        breaker = self._breakers[plugin]
+        left = self._seconds - spent.get(plugin, 0.0) - seconds.get(plugin, 0.0)
+        if self._seconds and left <= 0:
+            return Answer(plugin, left_out=self._too_slow)
+        if self._are_piling_up(plugin):
+            return Answer(plugin, left_out=_PILED_UP)
+        if not breaker.may_ask():
+            return Answer(plugin, left_out=breaker.reason)
+        started = perf_counter()
+        try:
+            if self._seconds:
+                answer = call_within(left, function.answer, arguments)
+            else:
+                answer = function.answer(arguments)
+        except TimeIsOver as over:
+            self._late.setdefault(plugin, []).append(over.call)
+            breaker.failed(self._too_slow)
+            function.write_trace(arguments, TimeoutError(self._too_slow), perf_counter() - started)
+            return Answer(plugin, left_out=self._too_slow)
+        finally:
+            seconds[plugin] = seconds.get(plugin, 0.0) + perf_counter() - started
+        if answer is None:
+            breaker.worked()
+        elif answer.error is not None:
+            breaker.failed(one_line(answer.error))
+        return answer  # type: ignore[no-any-return]
+
+    @property
+    def _too_slow(self) -> str:
+        return f"no answer within {self._seconds:g} s"
+
+    def _are_piling_up(self, plugin: str) -> bool:
+        """Whether as many calls have not ended as a retriever may fail."""
+        late = self._late.get(plugin)
+        if not late:
+            return False
+        still = [call for call in late if not call.ended]
+        self._late[plugin] = still
+        return len(still) >= FAILURES
+
+    def judge(self, plugin: str, fault: str) -> None:
+        """Take note of how good an answer was. fault: what is wrong with it; "" if nothing is."""
+        if plugin in self._own:
+            return
+        if fault:
+            self._breakers[plugin].failed(fault)
+        else:
+            self._breakers[plugin].worked()
