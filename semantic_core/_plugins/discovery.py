@@ -46,6 +46,10 @@ _BY_NAME = attrgetter("info.name", "info.distribution")
 """The order in which plugins are asked and listed."""
 
 
+ALL_INSTALLED = "*"
+"""Stands for every installed plugin in a list of plugins."""
+
+
 @cache
 def built_in() -> tuple[PluginRecord, ...]:
     """The kernel's own plugins, in the order in which they are asked; the same for all clients."""
@@ -120,9 +124,9 @@ def given(
     """Exactly these plugins, in order of name.
 
     An object that cannot take part raises an error, unlike an installed plugin, because the caller
-    can correct it. A str is the name of an installed plugin; installed ones that are not named are
-    listed as disabled. options: of the plugins. Raises PluginBroken, PluginConflict; ConfigError
-    for options that an object does not take.
+    can correct it. A str is the name of an installed plugin, or "*" for all of them; installed ones
+    that are not named are listed as disabled. options: of the plugins. Raises PluginBroken,
+    PluginConflict; ConfigError for options that an object does not take.
     """
     if isinstance(plugins, str) or not isinstance(plugins, Sequence):
         raise PluginBroken(
@@ -136,7 +140,9 @@ def given(
             names.append(plugin)
         else:
             objects.append(plugin)
-    records = installed(names, reserved, options) if names else []
+    wanted = None if ALL_INSTALLED in names else names
+    records = installed(wanted, reserved, options) if names else []
+    names = [name for name in names if name != ALL_INSTALLED]
     for absent in missing(names, records):
         what = f"The plugin {absent.name!r} was asked for: {absent.cause}"
         raise PluginBroken(what, hint=absent.remedy)

@@ -187,7 +187,8 @@ class _StandIn:
 
 def stand_in(store: Any, call: Call) -> Any:
     """The store for a function of this call."""
-    return _stand_in_of(type(store))(store, call)
+    kind: Any = type(store)
+    return _stand_in_of(kind)(store, call)
 
 
 @cache
