@@ -149,11 +149,10 @@ def _shown(name: str, kind: str, value: object) -> str:
 
 def is_secret(name: str, kind: str, value: object) -> bool:
     """Whether the value of an option of this name and type is one that nobody may see."""
-    if value is None or value == "":
-        return False
+    if value is None or value == "" or isinstance(value, bool | int | float):
+        return "secret" in kind.lower() and bool(value)
     last_word = name.lower().rpartition("_")[2]
-    by_name = last_word in _SECRETS and isinstance(value, str)
-    return by_name or "secret" in kind.lower()
+    return last_word in _SECRETS or "secret" in kind.lower()
 
 
 def annotated(annotation: Any) -> tuple[str, str]:

@@ -64,9 +64,7 @@ def opened(*plugins: Any) -> SemanticCore:
 
 
 def shared(*plugins: Any) -> SemanticCore:
-    core = SemanticCore(
-        store="memory", embedder=HashEmbedder(), plugins=plugins, multi_tenant=True
-    )
+    core = SemanticCore(store="memory", embedder=HashEmbedder(), plugins=plugins, multi_tenant=True)
     for tenant in TENANTS:
         core.tenant(tenant).ingest(documents(tenant))
     return core
