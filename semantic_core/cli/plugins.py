@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from semantic_core._validation import plain_name
 from semantic_core.cli._group import REFUSED, Group
 from semantic_core.cli._options import common
 from semantic_core.cli._output import (
@@ -25,7 +26,6 @@ from semantic_core.cli._output import (
     write,
     write_json,
 )
-from semantic_core._validation import plain_name
 from semantic_core.errors import SemanticCoreError
 
 if TYPE_CHECKING:
@@ -67,9 +67,9 @@ def list_(as_json: bool, db: str | None) -> None:
 def show(context: click.Context, name: str, as_json: bool, db: str | None) -> None:
     """Show the plugin NAME, its options, and those of the stores and embedders it provides.
 
-    Of its own options the value is shown, and where it was set. NAME is the name of the plugin or of its distribution. A broken plugin is shown with the cause
-    and what to do. If several plugins have this name, the JSON contains the first. Exit code 2 if
-    there is no such plugin.
+    Of its own options the value is shown, and where it was set. NAME is the name of the plugin or
+    of its distribution. A broken plugin is shown with the cause and what to do. If several plugins
+    have this name, the JSON contains the first. Exit code 2 if there is no such plugin.
     """
     listed = _load(db)
     loaded = listed.plugins
