@@ -13,7 +13,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from importlib_metadata import EntryPoint
 
 NO_OPTIONS = GivenOptions()
+NOBODY: Mapping[str, str] = {}
 _BY_NAME = attrgetter("info.name", "info.distribution")
 """The order in which plugins are asked and listed."""
 
@@ -67,19 +68,21 @@ def installed(
     wanted: Collection[str] | None,
     reserved: Collection[str],
     options: GivenOptions = NO_OPTIONS,
+    dead: Mapping[str, str] = NOBODY,
 ) -> list[PluginRecord]:
     """Every installed plugin in order of name; those that cannot take part have a cause.
 
     wanted: the names to use, the others are disabled; None wants all. reserved: names of the
     kernel's own plugins. options: of the plugins. A plugin whose options are refused is broken, and
-    its record has the error.
+    its record has the error. dead: why plugins are not imported, by name.
     """
-    claims = sorted(_claims(), key=_BY_NAME)
+    everyone = sorted(claims(), key=_BY_NAME)
     loaded: dict[int, tuple[str, object]] = {}
     records = []
-    for claim in claims:
+    for claim in everyone:
         try:
-            _check_name(claim, claims, wanted, reserved)
+            _check_name(claim, everyone, wanted, reserved)
+            claim.check_alive(dead)
             plugin = claim.load()
             # The object is stored along with its name, so that no other can get its id.
             first, _ = loaded.setdefault(id(plugin), (claim.info.name, plugin))
@@ -100,7 +103,16 @@ def installed(
 
 def installed_names() -> list[str]:
     """The names of the installed plugins, none of which is imported."""
-    return sorted(claim.info.name for claim in _claims())
+    return sorted(claim.info.name for claim in claims())
+
+
+def wanted_by_environment() -> list[str] | None:
+    """The plugins that SEMANTIC_CORE_PLUGINS names; None if it is not set."""
+    setting = os.environ.get("SEMANTIC_CORE_PLUGINS")
+    if setting is None:
+        return None
+    names = [name.strip() for name in setting.split(",") if name.strip()]
+    return [] if len(names) == 1 and names[0].lower() == "none" else names
 
 
 def missing(names: Iterable[str], found: Sequence[PluginRecord]) -> list[PluginInfo]:
@@ -120,13 +132,14 @@ def given(
     plugins: Sequence[object | str],
     reserved: Collection[str],
     options: GivenOptions = NO_OPTIONS,
+    dead: Mapping[str, str] = NOBODY,
 ) -> list[PluginRecord]:
     """Exactly these plugins, in order of name.
 
     An object that cannot take part raises an error, unlike an installed plugin, because the caller
     can correct it. A str is the name of an installed plugin, or "*" for all of them; installed ones
-    that are not named are listed as disabled. options: of the plugins. Raises PluginBroken,
-    PluginConflict; ConfigError for options that an object does not take.
+    that are not named are listed as disabled. options: of the plugins. dead: as for `installed`.
+    Raises PluginBroken, PluginConflict; ConfigError for options that an object does not take.
     """
     if isinstance(plugins, str) or not isinstance(plugins, Sequence):
         raise PluginBroken(
@@ -141,7 +154,7 @@ def given(
         else:
             objects.append(plugin)
     wanted = None if ALL_INSTALLED in names else names
-    records = installed(wanted, reserved, options) if names else []
+    records = installed(wanted, reserved, options, dead) if names else []
     names = [name for name in names if name != ALL_INSTALLED]
     for absent in missing(names, records):
         what = f"The plugin {absent.name!r} was asked for: {absent.cause}"
@@ -163,12 +176,18 @@ def given(
     return sorted(records, key=_BY_NAME)
 
 
-class _Claim(NamedTuple):
+class Claim(NamedTuple):
     """An entry point of our group. trouble: why it cannot even be read."""
 
     info: PluginInfo
     point: EntryPoint | None
     trouble: str = ""
+
+    def check_alive(self, dead: Mapping[str, str]) -> None:
+        """Raise PluginRejected for a plugin whose import would end this process."""
+        cause = dead.get(self.info.name)
+        if cause:
+            raise PluginRejected(cause, self._pip("--upgrade"))
 
     def load(self) -> object:
         """The module or object, imported. Raises PluginRejected if that fails in any way."""
@@ -220,7 +239,7 @@ class _Claim(NamedTuple):
         return f"pip install {option} {self.info.distribution}"
 
 
-def _claims() -> Iterator[_Claim]:
+def claims() -> Iterator[Claim]:
     """The entry points of our group, of each distribution once: the first on the path counts."""
     from importlib_metadata import distributions
 
@@ -249,9 +268,9 @@ def _claims() -> Iterator[_Claim]:
             continue
         seen.add(key)
         if trouble:
-            yield _Claim(PluginInfo(name, version, name), None, trouble)
+            yield Claim(PluginInfo(name, version, name), None, trouble)
         for point in points:
-            yield _Claim(PluginInfo(point.name, version, name), point)
+            yield Claim(PluginInfo(point.name, version, name), point)
     _check_that_files_open()
 
 
@@ -271,8 +290,8 @@ def _check_that_files_open() -> None:
 
 
 def _check_name(
-    claim: _Claim,
-    claims: Sequence[_Claim],
+    claim: Claim,
+    everyone: Sequence[Claim],
     wanted: Collection[str] | None,
     reserved: Collection[str],
 ) -> None:
@@ -282,7 +301,7 @@ def _check_name(
         cause = "left out by the plugins setting (SEMANTIC_CORE_PLUGINS, or plugins)"
         raise PluginRejected(cause, f"Add {name} to that setting, or unset it.", "disabled")
     uninstall = f"pip uninstall {claim.info.distribution}"
-    namesakes = [other for other in claims if other.info.name == name]
+    namesakes = [other for other in everyone if other.info.name == name]
     if len(namesakes) > 1:
         who = " and ".join(sorted({other.info.distribution for other in namesakes}))
         cause = f"more than one plugin is called {name!r} ({who}); none of them is used"

@@ -10,7 +10,6 @@ tests/plugins/test_rerankers.py.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Collection, Mapping, Sequence, Set
 from functools import partial
 from operator import attrgetter
@@ -26,7 +25,14 @@ from semantic_core._plugins.contracts import (
     passages_fault,
     ranking_fault,
 )
-from semantic_core._plugins.discovery import built_in, installed, installed_names, missing
+from semantic_core._plugins.discovery import (
+    NOBODY,
+    built_in,
+    installed,
+    installed_names,
+    missing,
+    wanted_by_environment,
+)
 from semantic_core._plugins.discovery import given as exactly
 from semantic_core._plugins.dispatch import Answer, HookDispatch
 from semantic_core._plugins.life_cycle import LifeCycle, OpenFailed
@@ -90,6 +96,7 @@ class Plugins:
         *,
         search_timeout: float = 0,
         refuse: bool = True,
+        dead: Mapping[str, str] = NOBODY,
     ) -> Self:
         """The kernel's own plugins, and all that are installed or exactly these.
 
@@ -101,18 +108,18 @@ class Plugins:
         options: {plugin: {option: value}}; ConfigError for a plugin or option that does not exist,
         or a value of another type. search_timeout: seconds for the retrievers of each plugin in one
         search; 0: no limit. refuse: False only lists those that were asked for by name and cannot
-        take part, or not with their options.
+        take part, or not with their options. dead: why plugins are not imported, by name.
         """
         settings = GivenOptions(options)
         own = built_in()
         reserved = [record.info.name for record in own]
         if given is not None:
-            records = exactly(given, reserved, settings)
+            records = exactly(given, reserved, settings, dead)
             asked_for = [plugin for plugin in given if isinstance(plugin, str)]
         else:
-            wanted = _names_in_environment()
+            wanted = wanted_by_environment()
             asked_for = wanted or []
-            found = installed(wanted, reserved, settings)
+            found = installed(wanted, reserved, settings, dead)
             absent = [PluginRecord(info) for info in missing(asked_for, found)]
             records = sorted([*found, *absent], key=attrgetter("info.name"))
         _check_known(settings, [record.info.name for record in records])
@@ -413,15 +420,6 @@ def _check_known(options: GivenOptions, there: Sequence[str]) -> None:
         unknown = options.unknown(everyone)
         for name in unknown:
             raise unknown_plugin(name, everyone)
-
-
-def _names_in_environment() -> list[str] | None:
-    """The plugins that SEMANTIC_CORE_PLUGINS names; None if it is not set."""
-    setting = os.environ.get("SEMANTIC_CORE_PLUGINS")
-    if setting is None:
-        return None
-    names = [name.strip() for name in setting.split(",") if name.strip()]
-    return [] if len(names) == 1 and names[0].lower() == "none" else names
 
 
 class _Within(NamedTuple):

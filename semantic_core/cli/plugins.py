@@ -30,6 +30,7 @@ from semantic_core.errors import SemanticCoreError
 
 if TYPE_CHECKING:
     from semantic_core._plugins.host import Plugins
+    from semantic_core._plugins.probe import Probe
     from semantic_core._plugins.records import OptionInfo, PluginInfo
 
 GAP = "  "
@@ -42,18 +43,27 @@ def plugins() -> None:
 
 
 @plugins.command("list", short_help="List every plugin with its status.")
+@click.option(
+    "--isolated",
+    is_flag=True,
+    help="Import each plugin in a process of its own first, to find one that ends the process.",
+)
 @common
-def list_(as_json: bool, db: str | None) -> None:
+def list_(isolated: bool, as_json: bool, db: str | None) -> None:
     """List every plugin with its status, what it provides, and the hooks it implements.
 
     The exit code is 0 even if plugins are broken: they are listed with the cause and what to do,
     and everything else keeps working.
     """
-    infos = _load(db).plugins.infos
+    listed = _load(db, isolated=isolated)
+    infos = listed.plugins.infos
     if as_json:
-        write_json([_fields(info) for info in infos])
+        write_json([{**_fields(info), **_import_of(info, listed.probes)} for info in infos])
         return
     write(_listing(infos))
+    for probe in listed.probes:
+        for told in peculiarities(probe):
+            write(visible(told))
     for info in infos:
         if info.status != "ok":
             write()
@@ -98,39 +108,89 @@ def show(context: click.Context, name: str, as_json: bool, db: str | None) -> No
 
 
 class _Listed(NamedTuple):
-    """The plugins, and where each of their options was set, by plugin and option."""
+    """The plugins, and where each of their options was set, by plugin and option. probes: how each
+    was imported in another process, if that was asked for.
+    """
 
     plugins: Plugins
     sources: Mapping[tuple[str, str], str]
+    probes: Sequence[Probe] = ()
 
 
-def _load(db: str | None) -> _Listed:
+SLOW = 1.0
+"""Seconds from which the import of a plugin is worth a word: every command waits for it."""
+
+
+def peculiarities(probe: Probe) -> Iterator[str]:
+    """What a user should know about the import of a plugin that works: its time, and output."""
+    if not probe.cause and probe.seconds >= SLOW:
+        yield f"{probe.plugin} takes {probe.seconds:.1f} s to import; every command waits for it"
+    if probe.output:
+        yield f"{probe.plugin} prints when it is imported: {probe.output}"
+
+
+def _import_of(info: PluginInfo, probes: Sequence[Probe]) -> dict[str, Any]:
+    """How a plugin was imported in another process, as JSON; {} if it was not."""
+    for probe in probes:
+        if (probe.plugin, probe.distribution) == (info.name, info.distribution):
+            seconds = round(probe.seconds, 3)
+            return {"import": {"seconds": seconds, "output": probe.output, "cause": probe.cause}}
+    return {}
+
+
+def _load(db: str | None, *, isolated: bool = False) -> _Listed:
     """All plugins, with those that the settings disable.
 
-    What a plugin prints when it is imported goes to standard error.
+    isolated: import each in another process before. What a plugin prints when it is imported goes
+    to standard error.
     """
     from semantic_core._config import read_config
     from semantic_core._plugins.discovery import built_in, installed
     from semantic_core._plugins.host import Plugins
     from semantic_core._plugins.options import GivenOptions
 
+    dead: Mapping[str, str] = {}
+    probes: Sequence[Probe] = ()
     with redirect_stdout(sys.stderr):
         try:
             settings = read_config(overrides={"path": db})
             names = settings.values["plugins"]
             options = settings.values["plugin_options"]
+            if isolated:
+                probes = probes_of(names)
+                dead = causes(probes)
             if names is None or settings.sources["plugins"].startswith("environment"):
-                loaded = Plugins.load(options=options, refuse=False)
+                loaded = Plugins.load(options=options, refuse=False, dead=dead)
             elif not names:
                 own = built_in()
                 reserved = [record.info.name for record in own]
                 loaded = Plugins([*installed((), reserved, GivenOptions(options)), *own])
             else:
-                loaded = Plugins.load(names, options, refuse=False)
-            return _Listed(loaded, settings.of_plugins)
+                loaded = Plugins.load(names, options, refuse=False, dead=dead)
+            return _Listed(loaded, settings.of_plugins, probes)
         except SemanticCoreError as error:
             complain(error.message, error.hint)
-            return _Listed(Plugins.load(refuse=False), {})
+            if isolated:
+                probes = probes_of(None)
+            return _Listed(Plugins.load(refuse=False, dead=causes(probes)), {}, probes)
+
+
+def probes_of(names: Sequence[str] | None) -> Sequence[Probe]:
+    """A probe of each plugin that a command would import. names: those in the settings, if they
+    name any.
+    """
+    from semantic_core._plugins.discovery import ALL_INSTALLED, wanted_by_environment
+    from semantic_core._plugins.probe import probe_all
+
+    wanted = wanted_by_environment() if names is None else names
+    if wanted is not None and ALL_INSTALLED in wanted:
+        wanted = None
+    return probe_all(wanted)
+
+
+def causes(probes: Sequence[Probe]) -> Mapping[str, str]:
+    """Why plugins must not be imported here, by name."""
+    return {probe.plugin: probe.cause for probe in probes if probe.cause}
 
 
 def _fields(info: PluginInfo) -> dict[str, Any]:
