@@ -1,5 +1,5 @@
 """Imports each installed plugin in a process of its own, to name the one that ends the process,
-never returns, prints or takes long.
+never returns, takes long, prints, or changes the kernel.
 
 Tested by tests/plugins/test_probe.py.
 """
@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Collection
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import attrs
 
@@ -22,8 +23,8 @@ from semantic_core._plugins.discovery import claims
 from semantic_core._plugins.records import PluginRejected
 from semantic_core._validation import masked
 
-LIMIT = 20.0
-"""Seconds that the import of a plugin may take: a heavy library on a busy machine takes a few."""
+LIMIT = 30.0
+"""Seconds that a process has for the import: a heavy library on a busy machine takes a few."""
 _AT_ONCE = 4
 """Processes that run at the same time."""
 _SHOWN = 200
@@ -38,7 +39,8 @@ class Probe:
 
     cause: why it must not be imported here, on one line; "" if it may. An import that only raises
     an error has none: whoever imports it gets that error. seconds: of the import. output: the
-    beginning of what it printed, on one line.
+    beginning of what it printed, on one line. changed: classes' members and functions of the kernel
+    that it replaced.
     """
 
     plugin: str
@@ -46,6 +48,7 @@ class Probe:
     cause: str = ""
     seconds: float = 0.0
     output: str = ""
+    changed: tuple[str, ...] = ()
 
 
 def probe_all(wanted: Collection[str] | None = None, limit: float = LIMIT) -> list[Probe]:
@@ -90,12 +93,17 @@ def _probe(plugin: str, distribution: str, limit: float) -> Probe:
             finally:
                 process.kill()
                 process.wait()
-        seconds = perf_counter() - started
+        told: dict[str, Any] = {"cause": cause, "seconds": perf_counter() - started, "changed": []}
         if not cause:
             told = json.loads(result.read_text("utf-8"))
-            seconds = told["seconds"]
-            cause = told["cause"]
-        return Probe(plugin, distribution, cause, seconds, _beginning(output.read_bytes()))
+        return Probe(
+            plugin,
+            distribution,
+            told["cause"],
+            told["seconds"],
+            _beginning(output.read_bytes()),
+            tuple(told["changed"]),
+        )
 
 
 def _ended(code: int) -> str:
@@ -116,8 +124,11 @@ def _beginning(output: bytes) -> str:
 
 def child() -> None:
     """The program of the other process. It imports a plugin and writes what became of that."""
+    import semantic_core.core  # noqa: F401 - so that a change of it is seen
+
     plugin, distribution, result = sys.argv[1:]
     cause = ""
+    kernel = _kernel()
     started = perf_counter()
     for claim in claims():
         if (claim.info.name, claim.info.distribution) != (plugin, distribution):
@@ -130,10 +141,33 @@ def child() -> None:
         except KeyboardInterrupt:
             cause = f"it raised KeyboardInterrupt {_WHILE}"
         break
-    told = {"cause": cause, "seconds": perf_counter() - started}
+    seconds = perf_counter() - started
+    now = _kernel()
+    changed = [name for name, was in kernel.items() if now.get(name) is not was]
+    told = {"cause": cause, "seconds": seconds, "changed": changed}
     partial = Path(f"{result}.partial")
     partial.write_text(json.dumps(told), "utf-8")
     partial.replace(result)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # threads that the plugin has started are not waited for
+
+
+def _kernel() -> dict[str, object]:
+    """The functions and classes of the kernel that are loaded, and the members of its classes, by
+    name.
+    """
+    found: dict[str, object] = {}
+    for module_name, module in list(sys.modules.items()):
+        if module_name.partition(".")[0] != "semantic_core":
+            continue
+        for name, value in list(vars(module).items()):
+            own = getattr(value, "__module__", None) == module_name
+            if not own or not callable(value):
+                continue
+            found[f"{module_name}.{name}"] = value
+            if isinstance(value, type):
+                for member, inner in list(vars(value).items()):
+                    if callable(inner) or isinstance(inner, property | classmethod | staticmethod):
+                        found[f"{module_name}.{name}.{member}"] = inner
+    return found

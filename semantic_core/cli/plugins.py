@@ -125,6 +125,9 @@ def peculiarities(probe: Probe) -> Iterator[str]:
     """What a user should know about the import of a plugin that works: its time, and output."""
     if not probe.cause and probe.seconds >= SLOW:
         yield f"{probe.plugin} takes {probe.seconds:.1f} s to import; every command waits for it"
+    if probe.changed:
+        names = ", ".join(probe.changed)
+        yield f"{probe.plugin} changes semantic-core itself when it is imported: {names}"
     if probe.output:
         yield f"{probe.plugin} prints when it is imported: {probe.output}"
 
@@ -134,7 +137,8 @@ def _import_of(info: PluginInfo, probes: Sequence[Probe]) -> dict[str, Any]:
     for probe in probes:
         if (probe.plugin, probe.distribution) == (info.name, info.distribution):
             seconds = round(probe.seconds, 3)
-            return {"import": {"seconds": seconds, "output": probe.output, "cause": probe.cause}}
+            told = {"seconds": seconds, "output": probe.output, "changed": list(probe.changed)}
+            return {"import": told}
     return {}
 
 
