@@ -1,4 +1,4 @@
-"""`Permissions` and the hook behind it: each user sees their documents, and a fault shows nothing."""
+"""`Permissions` and its hook: each user sees their documents, and a fault shows nothing."""
 
 from __future__ import annotations
 
