@@ -66,22 +66,18 @@ class HookDispatch:
     """The hooks of one client. Plugins join when it is made; later they can only leave."""
 
     def __init__(self, plugins: Sequence[PluginRecord], own: Sequence[str]) -> None:
-        """plugins: in the order in which they are asked. own: names of the kernel's, which come
-        last among them.
+        """plugins: in the order in which they are asked. own: names of the kernel's, which are
+        asked last.
         """
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(_specs())
         self._functions: dict[Callable[..., Any], HookFunction] = {}
+        self._ordered: dict[str, list[HookFunction]] = {}
+        self._places = {record.info.name: place for place, record in enumerate(plugins)}
         self._listening = threading.local()
         trace = os.environ.get("SEMANTIC_CORE_TRACE", "") not in ("", "0")
-        foreign = [record for record in plugins if record.info.name not in own]
-        kernels = [record for record in plugins if record.info.name in own]
-        # pluggy asks the plugin that was registered last first, except among functions marked
-        # trylast. The kernel's functions are marked so.
-        for record in reversed(foreign):
-            self._register(record, trace, foreign=True)
-        for record in kernels:
-            self._register(record, trace, foreign=False)
+        for record in plugins:
+            self._register(record, trace, foreign=record.info.name not in own)
 
     def _register(self, record: PluginRecord, trace: bool, *, foreign: bool) -> None:
         plugin = record.info.name
@@ -94,6 +90,7 @@ class HookDispatch:
     def drop(self, plugin: str) -> None:
         """Stop asking that plugin."""
         self._manager.unregister(name=plugin)
+        self._ordered.clear()
 
     def hides(self, plugin: str) -> bool:
         """Whether a plugin takes part in a hook that may keep documents from being shown."""
@@ -104,9 +101,31 @@ class HookDispatch:
         return False
 
     def _in_order(self, hook: str) -> list[HookFunction]:
-        """The functions of a hook, wrappers first, each before those that it may speak for."""
+        """The functions of a hook, wrappers first, each before those that it may speak for.
+
+        Among wrappers and among the others: those marked tryfirst, those without a mark, those
+        marked trylast, the kernel's own; within each in the order of the plugins. pluggy itself
+        reverses those that are marked trylast.
+        """
+        known = self._ordered.get(hook)
+        if known is not None:
+            return known
         caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
-        return [self._functions[entry.function] for entry in reversed(caller.get_hookimpls())]
+        entries = sorted(reversed(caller.get_hookimpls()), key=self._place)
+        functions = [self._functions[entry.function] for entry in entries]
+        self._ordered[hook] = functions
+        return functions
+
+    def _place(self, entry: pluggy.HookImpl) -> tuple[bool, int, int]:
+        function = self._functions[entry.function]
+        mark = 1
+        if not function.foreign:
+            mark = 3
+        elif entry.trylast:
+            mark = 2
+        elif entry.tryfirst:
+            mark = 0
+        return not entry.wrapper, mark, self._places[function.plugin]
 
     def every(self, hook: str, ask: Ask | None = None, **arguments: object) -> list[Answer]:
         """All answers and errors of a hook that asks every plugin. None is no answer.
