@@ -99,7 +99,8 @@ class SemanticCore:
     plugins: None uses all that are installed; a sequence of names or objects uses exactly these,
     where "*" stands for all that are installed.
     plugin_options: ``{plugin: {option: value}}``, see ``semantic-core plugins show NAME``.
-    search_timeout: seconds that the retriever of each plugin may take in one search; 0: no limit.
+    search_timeout: seconds that the retriever of each plugin, or a reranker that only reorders, may
+    take in one search; 0: no limit.
     freshness: how long texts may wait for their vectors ("now", "1h", "24h"), for all collections
     or by collection; see `ingest`. budget: the most to spend,
     ``{"soft": 5, "hard": 10, "per": "day"}``. batch: sizes and deadlines of batch jobs, the fields

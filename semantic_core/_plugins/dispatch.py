@@ -28,6 +28,7 @@ from semantic_core._validation import one_line, short
 from semantic_core.errors import HookFailed, is_interruption
 
 if TYPE_CHECKING:
+    from semantic_core._plugins.guard import Guard
     from semantic_core._plugins.records import Part, PluginRecord
     from semantic_core.protocols import Store
     from semantic_core.types import Ref, SearchHit, SearchRequest
@@ -111,7 +112,7 @@ class HookDispatch:
         if known is not None:
             return known
         caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
-        entries = sorted(reversed(caller.get_hookimpls()), key=self._place)
+        entries = sorted(caller.get_hookimpls()[::-1], key=self._place)
         functions = [self._functions[entry.function] for entry in entries]
         self._ordered[hook] = functions
         return functions
@@ -186,9 +187,16 @@ class HookDispatch:
             raise HookFailed(what) from answer.error
         return answer
 
-    def rerank(self, request: SearchRequest, hits: Sequence[SearchHit], store: Store) -> Answer:
+    def rerank(
+        self,
+        request: SearchRequest,
+        hits: Sequence[SearchHit],
+        store: Store,
+        orderings: Guard,
+    ) -> Answer:
         """The hits that all rerankers left. Unlike other hooks, none of them answers for another:
-        every one is asked, and gets what those behind it left.
+        every one is asked, and gets what those behind it left. orderings: calls those that only
+        reorder, and may be left out.
 
         Raises HookFailed for one that fails, unless it only reorders.
         """
@@ -197,7 +205,7 @@ class HookDispatch:
         try:
             for function in self._in_order(hookspecs.RERANK):
                 if function.foreign:
-                    reranker = _Reranker(function, request, store)
+                    reranker = _Reranker(function, request, store, orderings)
                     rerankers.append(reranker)
                     reranker.begin(hits)
                 else:
@@ -376,8 +384,11 @@ class _Wrapper:
 class _Reranker:
     """A reranker at work, which may only reorder or remove the hits that the others left."""
 
-    def __init__(self, function: HookFunction, request: SearchRequest, store: Store) -> None:
+    def __init__(
+        self, function: HookFunction, request: SearchRequest, store: Store, orderings: Guard
+    ) -> None:
         self._function = function
+        self._orderings = orderings
         self._request = request
         self._store = store
         self._generator: Generator[None, Any, Any] | None = None
@@ -406,6 +417,8 @@ class _Reranker:
         and the answer says so.
         """
         given: Sequence[SearchHit] = inner.value
+        if self._function.orders_only and not self._function.wraps:
+            return self._ordered(given, inner)
         value: Any = None
         if self._error is None:
             value = self._answer(list(given))
@@ -426,6 +439,23 @@ class _Reranker:
             reasons = (*inner.failed_orderings, failure.message)
             return inner._replace(failed_orderings=reasons)
         raise failure from self._error
+
+    def _ordered(self, given: Sequence[SearchHit], inner: Answer) -> Answer:
+        """Its answer, if it only reorders and can be left out."""
+        plugin = self._function.plugin
+        answer = self._orderings.answer(self._function, self._arguments(given), {}, {})
+        if answer is not None and answer.left_out:
+            why = f"plugin {plugin}: {answer.left_out}"
+        elif answer is not None and answer.error is not None:
+            why = _raised(plugin, hookspecs.RERANK, answer.error)
+        else:
+            value: Any = None if answer is None else answer.value
+            fault = _fault(value, given, orders_only=True)
+            self._orderings.judge(plugin, fault)
+            if not fault:
+                return Answer(plugin, list(value), failed_orderings=inner.failed_orderings)
+            why = Answer(plugin).wrong(hookspecs.RERANK, None, fault).message
+        return inner._replace(failed_orderings=(*inner.failed_orderings, why))
 
     def _answer(self, hits: list[SearchHit]) -> Any:
         """What it makes of the hits; None if it raised, and then the error is stored."""

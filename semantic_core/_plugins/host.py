@@ -35,13 +35,13 @@ from semantic_core._plugins.discovery import (
 )
 from semantic_core._plugins.discovery import given as exactly
 from semantic_core._plugins.dispatch import Answer, HookDispatch
+from semantic_core._plugins.guard import Guard
 from semantic_core._plugins.life_cycle import LifeCycle, OpenFailed
 from semantic_core._plugins.middleware import HOOK as MIDDLEWARE
 from semantic_core._plugins.middleware import RESTRICT, Run, around, layers, restriction
 from semantic_core._plugins.options import GivenOptions, unknown_plugin
 from semantic_core._plugins.providers import ProviderKind, Providers
 from semantic_core._plugins.records import UNFIT, OptionInfo, PluginInfo, PluginRecord
-from semantic_core._plugins.retrieval import GuardedRetrievers
 from semantic_core._validation import named, one_line
 from semantic_core.errors import HookFailed, PluginBroken, SemanticCoreError
 from semantic_core.events import Event
@@ -107,8 +107,9 @@ class Plugins:
         object, by name or by options, and cannot take part, raises PluginBroken or PluginConflict.
         options: {plugin: {option: value}}; ConfigError for a plugin or option that does not exist,
         or a value of another type. search_timeout: seconds for the retrievers of each plugin in one
-        search; 0: no limit. refuse: False only lists those that were asked for by name and cannot
-        take part, or not with their options. dead: why plugins are not imported, by name.
+        search, and for a reranker that only reorders; 0: no limit. refuse: False only lists those
+        that were asked for by name and cannot take part, or not with their options. dead: why
+        plugins are not imported, by name.
         """
         settings = GivenOptions(options)
         own = built_in()
@@ -141,7 +142,8 @@ class Plugins:
         self._life_cycle = LifeCycle(usable)
         self._own = [record.info.name for record in usable if record.info.origin == "built in"]
         self._dispatch = HookDispatch(usable, self._own)
-        self._retrievers = GuardedRetrievers(self._own, search_timeout)
+        self._retrievers = Guard(search_timeout)
+        self._orderings = Guard(search_timeout)
         infos = [record.info for record in records]
         self._providers = Providers(self._dispatch, infos, self._own)
         self.infos = self._providers.infos
@@ -325,7 +327,8 @@ class Plugins:
                     failure = failure or answer.error
                 continue
             fault = candidates_fault(answer.value, request.pool, rankings)
-            self._retrievers.judge(answer.plugin, fault)
+            if foreign:
+                self._retrievers.judge(answer.plugin, fault)
             if not fault:
                 ranking = answer.value
                 saw_everything = saw_everything and len(ranking) < request.pool
@@ -363,7 +366,7 @@ class Plugins:
 
         Raises HookFailed for one that failed and might have removed hits.
         """
-        answer = self._dispatch.rerank(request, hits, store)
+        answer = self._dispatch.rerank(request, hits, store, self._orderings)
         return list(answer.value), list(answer.failed_orderings)
 
     def restriction(self, context: Mapping[str, Any]) -> Filter:

@@ -39,7 +39,7 @@ path = {path}
 # Longest passage, in characters. The default is the embedder's limit.
 # max_chars = 1000
 
-# Seconds that the retriever of each plugin may take in one search; 0 is no limit.
+# Seconds that the retriever of each plugin, or a reranker that only reorders, may take in one search; 0 is no limit.
 # search_timeout = 10
 
 # [store_options]

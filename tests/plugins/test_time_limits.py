@@ -213,6 +213,64 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
+# Rerankers
+
+
+class Reranker:
+    """A reranker that does what a function does, and only reorders."""
+
+    def __init__(self, rerank: Callable[[Any, Any], Any]) -> None:
+        self.rerank = rerank
+        self.asked = 0
+
+    @hookimpl(orders_only=True)
+    def semantic_rerank(self, hits: Any, store: Any) -> Any:
+        self.asked += 1
+        return self.rerank(hits, store)
+
+
+class Filter:
+    """A reranker that may remove hits, and takes its time."""
+
+    @hookimpl
+    def semantic_rerank(self, hits: Any) -> Any:
+        sleep(2 * LIMIT)
+        return hits[1:]
+
+
+def test_a_reranker_that_only_reorders_is_cut_off_and_then_left_alone() -> None:
+    release = Event()
+    plugin = Reranker(lambda hits, store: release.wait(60))
+    try:
+        core = opened(plugin)
+        plain = [hit.ref for hit in opened().search("beans")]
+        found = [core.search("beans") for _ in range(FAILURES + 2)]
+    finally:
+        release.set()
+    assert all([hit.ref for hit in results] == plain for results in found)
+    assert [results.reason for results in found[:FAILURES]] == [
+        "plugin Reranker: no answer within 0.05 s"
+    ] * FAILURES
+    assert "not asked" in found[-1].reason
+    assert plugin.asked == FAILURES
+
+
+def test_one_that_works_orders_the_hits_and_reads_the_store() -> None:
+    def reverses(hits: Any, store: Any) -> Any:
+        assert isinstance(store, MemoryStore)
+        assert len(store.fetch([hit.id for hit in hits])) == len(hits)
+        return hits[::-1]
+
+    plain = [hit.ref for hit in opened().search("beans")]
+    results = opened(Reranker(reverses), limit=5).search("beans")
+    assert [hit.ref for hit in results] == plain[::-1] and not results.degraded
+
+
+def test_one_that_may_remove_hits_is_waited_for() -> None:
+    results = opened(Filter()).search("beans")
+    assert len(results) == 4 and not results.degraded
+
+
 # The store
 
 

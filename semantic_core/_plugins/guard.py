@@ -1,4 +1,4 @@
-"""Asks the retrievers of plugins, each within a limit of time and unless it failed too often.
+"""Asks the plugins that a search can do without, within a limit of time, and not while they fail.
 
 Tested by tests/plugins/test_time_limits.py.
 """
@@ -6,7 +6,7 @@ Tested by tests/plugins/test_time_limits.py.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 _PILED_UP = "not asked, because its earlier calls have not ended"
 
 
-class GuardedRetrievers:
-    """Calls of retrievers. The kernel's own are called as they are, without a limit.
+class Guard:
+    """Calls the functions of one hook that a search can do without.
 
-    seconds: that a plugin's retrievers may take in one search; 0: no limit, and no other thread.
+    The kernel's own functions are called as they are. limit: seconds that those of a plugin may
+    take in one search; 0: no limit, and no other thread.
     """
 
-    def __init__(self, own: Collection[str], seconds: float) -> None:
-        self._own = own
-        self._seconds = seconds
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
         self._breakers: dict[str, CircuitBreaker] = defaultdict(CircuitBreaker)
         self._late: dict[str, list[Call]] = {}
 
@@ -40,16 +40,16 @@ class GuardedRetrievers:
         spent: Mapping[str, float],
         seconds: dict[str, float],
     ) -> Answer | None:
-        """The answer of one retriever; None if it takes no part.
+        """The answer of one function, or why it is left out; None if it takes no part.
 
         spent: seconds that plugins took in this search before. seconds: gets those of this call.
         """
         plugin = function.plugin
-        if plugin in self._own:
+        if not function.foreign:
             return function.answer(arguments)
         breaker = self._breakers[plugin]
-        left = self._seconds - spent.get(plugin, 0.0) - seconds.get(plugin, 0.0)
-        if self._seconds and left <= 0:
+        left = self._limit - spent.get(plugin, 0.0) - seconds.get(plugin, 0.0)
+        if self._limit and left <= 0:
             return Answer(plugin, left_out=self._too_slow)
         if self._are_piling_up(plugin):
             return Answer(plugin, left_out=_PILED_UP)
@@ -57,7 +57,7 @@ class GuardedRetrievers:
             return Answer(plugin, left_out=breaker.reason)
         started = perf_counter()
         try:
-            if self._seconds:
+            if self._limit:
                 answer = call_within(left, function.answer, arguments)
             else:
                 answer = function.answer(arguments)
@@ -76,10 +76,10 @@ class GuardedRetrievers:
 
     @property
     def _too_slow(self) -> str:
-        return f"no answer within {self._seconds:g} s"
+        return f"no answer within {self._limit:g} s"
 
     def _are_piling_up(self, plugin: str) -> bool:
-        """Whether as many calls have not ended as a retriever may fail."""
+        """Whether as many calls have not ended as may fail."""
         late = self._late.get(plugin)
         if not late:
             return False
@@ -89,8 +89,6 @@ class GuardedRetrievers:
 
     def judge(self, plugin: str, fault: str) -> None:
         """Take note of how good an answer was. fault: what is wrong with it; "" if nothing is."""
-        if plugin in self._own:
-            return
         if fault:
             self._breakers[plugin].failed(fault)
         else:
