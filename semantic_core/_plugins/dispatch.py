@@ -112,7 +112,9 @@ class HookDispatch:
         if known is not None:
             return known
         caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
-        entries = sorted(caller.get_hookimpls()[::-1], key=self._place)
+        entries = caller.get_hookimpls()
+        entries.reverse()
+        entries.sort(key=self._place)
         functions = [self._functions[entry.function] for entry in entries]
         self._ordered[hook] = functions
         return functions
