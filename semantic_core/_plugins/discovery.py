@@ -176,7 +176,7 @@ def given(
     return sorted(records, key=_BY_NAME)
 
 
-class Claim(NamedTuple):
+class EntryClaim(NamedTuple):
     """An entry point of our group. trouble: why it cannot even be read."""
 
     info: PluginInfo
@@ -239,7 +239,7 @@ class Claim(NamedTuple):
         return f"pip install {option} {self.info.distribution}"
 
 
-def claims() -> Iterator[Claim]:
+def claims() -> Iterator[EntryClaim]:
     """The entry points of our group, of each distribution once: the first on the path counts."""
     from importlib_metadata import distributions
 
@@ -268,9 +268,9 @@ def claims() -> Iterator[Claim]:
             continue
         seen.add(key)
         if trouble:
-            yield Claim(PluginInfo(name, version, name), None, trouble)
+            yield EntryClaim(PluginInfo(name, version, name), None, trouble)
         for point in points:
-            yield Claim(PluginInfo(point.name, version, name), point)
+            yield EntryClaim(PluginInfo(point.name, version, name), point)
     _check_that_files_open()
 
 
@@ -290,8 +290,8 @@ def _check_that_files_open() -> None:
 
 
 def _check_name(
-    claim: Claim,
-    everyone: Sequence[Claim],
+    claim: EntryClaim,
+    everyone: Sequence[EntryClaim],
     wanted: Collection[str] | None,
     reserved: Collection[str],
 ) -> None:

@@ -209,6 +209,8 @@ class Plugins:
                 hint=f"{remedy}; or leave it out of the plugins setting.",
             ) from failed.error
         self._dispatch.drop(info.name)
+        self._providers.drop(info.name)
+        self._parts.pop(info.name, None)
         broken = attrs.evolve(
             info,
             status="broken",

@@ -29,7 +29,8 @@ _AT_ONCE = 4
 """Processes that run at the same time."""
 _SHOWN = 200
 """Most characters of the output that are told."""
-_CHILD = "from semantic_core._plugins.probe import child; child()"
+_CHILD = "import semantic_core.core; from semantic_core._plugins.probe import child; child()"
+"""The client is imported first, so that a change of it is seen."""
 _WHILE = "while it was imported"
 
 
@@ -124,8 +125,6 @@ def _beginning(output: bytes) -> str:
 
 def child() -> None:
     """The program of the other process. It imports a plugin and writes what became of that."""
-    import semantic_core.core  # noqa: F401 - so that a change of it is seen
-
     plugin, distribution, result = sys.argv[1:]
     cause = ""
     kernel = _kernel()

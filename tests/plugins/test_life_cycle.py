@@ -12,6 +12,7 @@ import pytest
 
 from semantic_core import Document, Ref, SemanticCore, hookimpl
 from semantic_core._memory.store import MemoryStore
+from semantic_core._plugins.life_cycle import LifeCycle
 from semantic_core.errors import PluginBroken, StoreMisuse
 from semantic_core.testing import HashEmbedder
 
@@ -258,3 +259,25 @@ def test_a_plugin_asked_for_by_name_must_open(site: Path, options: Any) -> None:
             core_of(**options)
     else:  # "*" and an empty table ask for nothing
         core_of(**options).close()
+
+
+def test_a_plugin_that_cannot_be_opened_offers_nothing_any_more(site: Path) -> None:
+    add(site, "semantic_readers")
+    source = (site / "broken_module.py").read_text()
+    reads = "return {'.beans': lambda file: file.document('read by a broken plugin')}"
+    (site / "broken_module.py").write_text(
+        source.replace('raise AssertionError("it is broken")', reads)
+    )
+    (site / "a.beans").write_text("Beans climb.")
+    with core_of() as core:
+        assert next(i for i in core.plugins() if i.name == "broken").status == "broken"
+        core.ingest_file(site / "a.beans")
+        assert not any(
+            "broken plugin" in hit.text for hit in core.search("read by a broken plugin")
+        )
+
+
+def test_without_plugin_objects_there_is_nothing_to_open_or_close() -> None:
+    life = LifeCycle([])
+    assert life.open(object()) == []
+    life.close()

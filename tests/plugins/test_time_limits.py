@@ -23,6 +23,7 @@ from semantic_core import ChunkId, Document, Ranking, Ref, SearchRequest, Semant
 from semantic_core._memory.store import MemoryStore
 from semantic_core._plugins import breaker, time_limit
 from semantic_core._plugins.breaker import FAILURES, PAUSE, CircuitBreaker
+from semantic_core._plugins.guard import Guard
 from semantic_core.errors import InputError, StoreMisuse
 from semantic_core.protocols import Store, TextSearch, VectorQueue
 from semantic_core.testing import HashEmbedder
@@ -580,3 +581,13 @@ def test_a_trace_tells_what_was_cut_off(
     ]
     assert "-> raised TimeoutError: no answer within 0.05 s (" in lines[0]
     assert "-> None (" in lines[1]
+
+
+def test_an_answer_that_was_judged_wrong_counts_like_an_error() -> None:
+    guard = Guard(0)
+    for _ in range(FAILURES):
+        assert guard._breakers["sick"].may_ask()
+        guard.judge("sick", "wanted a Ranking, got list")
+    assert not guard._breakers["sick"].may_ask()
+    guard.judge("sick", "")
+    assert guard._breakers["sick"].may_ask()
