@@ -142,6 +142,12 @@ def _shown(key: str, value: Any) -> str:
     """The value of a setting as text."""
     if value is None:
         return _UNSET.get(key, "(unset)")
+    if key == "plugin_options":
+        value = {
+            f"{plugin}.{name}": item
+            for plugin, options in value.items()
+            for name, item in options.items()
+        }
     if isinstance(value, Mapping):
         return ", ".join(f"{name}={_shown(name, item)}" for name, item in value.items()) or "(none)"
     if isinstance(value, list):

@@ -421,7 +421,7 @@ def test_config_show_and_doctor_tell_the_options_that_are_set(
     file = write(folder, "[plugins.my-decay]\nhalf_life = 30\n")
     setting = shown("config", "show")["settings"]["plugin_options"]
     assert setting == {"value": {"my-decay": {"half_life": 30}}, "source": f"file {file}"}
-    assert "half_life=30" in call("config", "show").stdout
+    assert "my-decay.half_life=30" in call("config", "show").stdout
     assert f"plugin_options (file {file})" in call("doctor").output
 
 
