@@ -29,7 +29,7 @@ from semantic_core.orm.leftovers import NoIndexes, follow_leftovers
 from semantic_core.orm.maintenance import VerifyReport
 from semantic_core.orm.outbox import AbortedChange, OutboxStatus, PendingChange, SqlOutbox
 from semantic_core.orm.places import project_folder, usual_place
-from semantic_core.orm.sql import Sql
+from semantic_core.orm.sql import Sql, by_name
 from semantic_core.orm.stand_ins import CorePerDatabase
 from semantic_core.orm.statements import (
     CHANGES_TABLES,
@@ -71,6 +71,7 @@ __all__ = [
     "VerifyReport",
     "bind_declared",
     "build_table",
+    "by_name",
     "declare",
     "dialect_named",
     "first_word",

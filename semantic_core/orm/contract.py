@@ -57,8 +57,10 @@ class AdapterContract(ABC):
     Adapters derive from `BaseORMAdapter`, which implements this class.
     """
 
-    placeholder: ClassVar[str] = ""
-    """The parameter placeholder of `execute`; "" means "?" on SQLite and "%s" elsewhere."""
+    placeholder: str = ""
+    """The parameter placeholder of `execute`; "" means "?" on SQLite and "%s" elsewhere. With a 1 in
+    it, as in "$1" or ":p1", placeholders are numbered; see `Sql`.
+    """
     install_step: ClassVar[str] = "call init_database()"
     """The step that installs the indexes of an application, as messages name it."""
     same_transaction: bool = False
