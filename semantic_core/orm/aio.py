@@ -16,6 +16,7 @@ import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from contextvars import Context, copy_context
 from time import monotonic
 from types import TracebackType
@@ -140,6 +141,12 @@ class AsyncBridge:
     ) -> None:
         self.close()
 
+    def __del__(self) -> None:
+        """Let the thread end by itself, since nobody can use it any more."""
+        life = getattr(self, "_life", None)
+        if life is not None:
+            life.begin_end(self._closing)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
 
@@ -219,7 +226,7 @@ class _Life:
         """Close the connection and end the thread. Returns whether it ended in time; raises what
         closing raises.
         """
-        self.loop.call_soon_threadsafe(self._begin_end, closing)
+        self.begin_end(closing)
         self.thread.join(timeout)
         raised = self._raised
         if raised is not None:
@@ -227,7 +234,12 @@ class _Life:
             raise raised
         return not self.thread.is_alive()
 
-    def _begin_end(self, closing: Step | None) -> None:
+    def begin_end(self, closing: Step | None) -> None:
+        """Close the connection and end the thread, without waiting for that."""
+        with suppress(RuntimeError):  # the loop has ended
+            self.loop.call_soon_threadsafe(self._create_end, closing)
+
+    def _create_end(self, closing: Step | None) -> None:
         self._ending = self.loop.create_task(self._end(closing), context=self._context)
 
     async def _end(self, closing: Step | None) -> None:

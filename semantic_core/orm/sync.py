@@ -730,9 +730,10 @@ class SyncCoordinator:
         return False
 
     def close(self) -> None:
-        """Stop the worker thread, and ignore commits from now on."""
+        """Stop the worker thread, ignore commits from now on, and close the adapter."""
         self.stop()
         self._leave_outbox()
+        self._first.close()
 
     def stop(self) -> None:
         """Stop background work. The pending changes of the index stay in the outbox."""

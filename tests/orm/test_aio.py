@@ -320,6 +320,16 @@ def test_a_thread_that_does_not_end_is_told() -> None:
     assert threads_named("stuck") == []
 
 
+def test_a_bridge_that_nobody_holds_any_more_ends_by_itself() -> None:
+    connections = Connections()
+    bridge = AsyncBridge("forgotten", opening=connections.open, closing=connections.close)
+    bridge.run(answer())
+    (thread,) = threads_named("forgotten")
+    del bridge
+    thread.join(5)
+    assert not thread.is_alive() and connections.closed == 1
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="This system has no fork.")
 def test_a_forked_child_has_a_loop_and_a_connection_of_its_own() -> None:
     program = """

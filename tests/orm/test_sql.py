@@ -82,13 +82,13 @@ def test_outbox_triggers_and_pages_work_with_numbered_placeholders(sql: Sql) -> 
     consumers = Consumers(sql)
     consumers.register("me", "/here", 1, 2, ["note"])
     consumers.register("you", "/there", 1, 2, ["note"])
-    assert [each.consumer for each in consumers.every() if each.acknowledged == 1] == ["me", "you"]
+    assert {each.consumer for each in consumers.every() if each.acknowledged == 1} == {"me", "you"}
     assert consumers.lookup("me")[2] == 1
     capture = Capture(sql, TriggerSpec("note", table, ("body",)))
     capture.install()
     assert capture.installed()
     mark = sql.param
-    sql.execute(f"INSERT INTO note VALUES ({mark}, {mark}), (2, 'two')", [1, "100 % \0 one"[:5]])
+    sql.execute(f"INSERT INTO note VALUES ({mark}, {mark}), (2, 'two')", [1, "100 %"])
     outbox.add("note", ["3", "4"], "acme")
     found = {(change.key, change.tenant) for change in outbox.claim(10)}
     assert found == {("1", ""), ("2", ""), ("3", "acme"), ("4", "acme")}
