@@ -140,13 +140,7 @@ class TortoiseAdapter(BaseORMAdapter):
         return self.bridge.run(self._rows(keys))
 
     async def _rows(self, keys):
-        query = QuerySet(self.model).filter(pk__in=keys)
-        for path in self.prefetched:
-            related = self.model
-            for name in path.split("."):
-                related = related._meta.fields_map[name].related_model
-            query = query.prefetch_related(Prefetch(path.replace(".", "__"), QuerySet(related)))
-        return await query
+        return await _with_related(QuerySet(self.model), self.prefetched).filter(pk__in=keys)
 
     def close(self):
         """End the bridge. The next statement begins a new one."""
@@ -214,6 +208,20 @@ class TortoiseAdapter(BaseORMAdapter):
 
 def _column(model, attribute):
     return model._meta.fields_db_projection[attribute]
+
+
+def _with_related(query, paths):
+    """The query, with the related rows of these paths ("author", "author.mentor") loaded as well."""
+    first_steps = {}
+    for path in paths:
+        name, _, further = path.partition(".")
+        deeper = first_steps.setdefault(name, [])
+        if further:
+            deeper.append(further)
+    for name, deeper in first_steps.items():
+        related = query.model._meta.fields_map[name].related_model
+        query = query.prefetch_related(Prefetch(name, _with_related(QuerySet(related), deeper)))
+    return query
 
 
 class _Followed:
