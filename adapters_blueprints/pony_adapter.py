@@ -3,7 +3,7 @@
 Copy this file into your project. Three lines make an entity searchable:
 
     search = SemanticIndex(["title", "content"])      # in the entity
-    init_database(db)                                 # after db.generate_mapping(create_tables=True)
+    init_database(db)                                 # after db.generate_mapping(...)
     Article.search("how do I file a tax return?")     # wherever you need it
 
 This is how the index stays up to date. `init_database` creates triggers on the tables of your

@@ -19,6 +19,7 @@ The file is yours from now on: read it, change it.
 
 import asyncio
 from functools import wraps
+from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from tortoise.backends.base.config_generator import expand_db_url
@@ -28,6 +29,7 @@ from tortoise.query_utils import Prefetch
 from tortoise.queryset import QuerySet
 from tortoise.signals import Signals
 
+from semantic_core import SemanticCore
 from semantic_core.errors import ConfigError
 from semantic_core.orm import (
     BaseORMAdapter,
@@ -40,6 +42,7 @@ from semantic_core.orm import (
     may_change_tables,
     may_write,
     table_name,
+    usual_place,
 )
 from semantic_core.orm.aio import AfterCommit, AsyncBridge
 
@@ -146,10 +149,18 @@ class TortoiseAdapter(BaseORMAdapter):
         """End the bridge. The next statement begins a new one."""
         self.bridge.close()
 
-    @property
-    def shared_by_threads(self):
-        """Every thread uses the connection of the bridge."""
-        return True
+    @classmethod
+    def usual_core(cls, *, client, usually=None, **options):
+        """The index of models that name none, unless the configuration says where it is: beside a
+        SQLite file, and for the database of a server in the folder of your project."""
+
+        def place():
+            if client.capabilities.dialect == "sqlite":
+                return usual_place(database_file=client.filename)
+            folder = Path(usually()["path"]).parent
+            return usual_place(database_name=client.database, folder=folder)
+
+        return SemanticCore.from_config(usually=place)
 
     # --- 3. Commits and events ------------------------------------------------------------------
 
@@ -211,7 +222,7 @@ def _column(model, attribute):
 
 
 def _with_related(query, paths):
-    """The query, with the related rows of these paths ("author", "author.mentor") loaded as well."""
+    """The query with the related rows of these paths, such as "author" and "author.mentor"."""
     first_steps = {}
     for path in paths:
         name, _, further = path.partition(".")
