@@ -285,7 +285,7 @@ class AfterCommit:
         _after_commits.add(self)
 
     async def __call__(self) -> None:
-        """Return when a call that began after this moment has ended. Raises what the call raises."""
+        """Return when a call that began after this moment has ended. Raises what it raises."""
         done = asyncio.get_running_loop().create_future()
         with self._lock:
             self._waiting.append(done)

@@ -58,8 +58,8 @@ class AdapterContract(ABC):
     """
 
     placeholder: str = ""
-    """The parameter placeholder of `execute`; "" means "?" on SQLite and "%s" elsewhere. With a 1 in
-    it, as in "$1" or ":p1", placeholders are numbered; see `Sql`.
+    """The parameter placeholder of `execute`; "" means "?" on SQLite and "%s" elsewhere. One with a
+    1 in it, such as "$1" or ":p1", is numbered; see `Sql`.
     """
     install_step: ClassVar[str] = "call init_database()"
     """The step that installs the indexes of an application, as messages name it."""
@@ -283,7 +283,8 @@ class AdapterContract(ABC):
     def _kinds_of(self, row_type: type) -> Mapping[str, FieldKind]:
         known = self._kinds.get(row_type)
         if known is None:
-            known = self._kinds[row_type] = self._read_kinds(row_type)
+            known = self._read_kinds(row_type)
+            self._kinds[row_type] = known
         return known
 
     @cached_property

@@ -38,8 +38,8 @@ OURS = (
 
 
 def config_of(servers: Any, database: Any) -> dict[str, Any]:
-    """What `Tortoise.init` takes for a database of the tests. Each kind of database has a connection
-    of its own name, since Tortoise keeps the statements it made by that name.
+    """What `Tortoise.init` takes for a database of the tests. Each kind of database has a
+    connection of its own name, since Tortoise keeps the statements it made by that name.
     """
     if database.kind == "sqlite3":
         engine = "tortoise.backends.sqlite"
