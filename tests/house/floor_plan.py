@@ -33,6 +33,7 @@ PUBLIC = {
     "filters",
     "hookspecs",
     "orm",
+    "orm.aio",
     "orm.migrations",
     "protocols",
     "testing",
