@@ -9,6 +9,7 @@ rows.
 
 - index, declaration: what is declared on a model. contract, base: the adapter of an ORM.
 - columns, statements, places, stand_ins: helpers that adapters are written with.
+- aio: how an adapter uses an ORM of asyncio. Not imported here: asyncio is only loaded if needed.
 - outbox, consumers, paging, sql, dialects, tables: pending changes in the application's database.
 - triggers, trigger_ddl, migrations: how writes are captured.
 - sync, processing, pending, worker: when and how pending changes are processed.

@@ -88,7 +88,7 @@ class AsyncBridge:
         try:
             self._refuse_within_loop()
             future = self._submitted(coroutine)
-        except BaseException:
+        except Exception:  # not for an interruption: the coroutine may run already
             coroutine.close()
             raise
         try:

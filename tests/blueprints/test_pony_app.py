@@ -229,7 +229,10 @@ def test_a_database_in_memory_is_indexed_in_its_thread() -> None:
         library.close()
 
 
-def test_without_a_core_the_index_is_beside_the_file(tmp_path: Path) -> None:
+def test_without_a_core_the_index_is_beside_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEMANTIC_CORE_EMBEDDER", "none")
     core = PonyAdapter.usual_core(db=_bound(tmp_path))
     assert (tmp_path / "place.db.semantic.db").exists()
     core.close()

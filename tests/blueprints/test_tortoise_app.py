@@ -169,7 +169,11 @@ def test_an_application_that_starts_again_has_another_bridge(tmp_path: Path) -> 
     assert play(tmp_path, second, core=again) == ["Tides"]
 
 
-def test_without_a_core_the_index_is_beside_the_file(tmp_path: Path) -> None:
+def test_without_a_core_the_index_is_beside_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEMANTIC_CORE_EMBEDDER", "none")
+
     async def application() -> list[str]:
         url = f"sqlite://{tmp_path}/library.db"
         orm = await Tortoise.init(db_url=url, modules={"models": ["tortoise_library"]})
@@ -202,8 +206,9 @@ def test_databases_that_cannot_work_are_refused(settings: dict[str, Any], messag
     async def start() -> None:
         orm = await Tortoise.init(db_url="sqlite://x.db", modules={"models": ["tortoise_library"]})
         orm.connections.db_config["default"] = settings
-        with pytest.raises(ConfigError, match=message) as caught:
-            await init_database()
+        core = SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[])
+        with core, pytest.raises(ConfigError, match=message) as caught:
+            await init_database(core)
         assert caught.value.hint and "secret" not in str(caught.value)
 
     asyncio.run(start())
