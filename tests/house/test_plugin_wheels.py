@@ -245,7 +245,7 @@ def test_the_good_plugin_does_its_work_beside_the_broken_ones(
 
 
 def test_the_installed_kernel_prints_the_blueprints(scripts: Path, tmp_path: Path) -> None:
-    for name in ("django", "sqlalchemy"):
+    for name in ("django", "pony", "sqlalchemy", "tortoise"):
         file = ROOT / "adapters_blueprints" / f"{name}_adapter.py"
         printed = checked(scripts / "semantic-core", "blueprint", name, cwd=tmp_path)
         assert printed == file.read_text("utf-8")
