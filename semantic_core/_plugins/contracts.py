@@ -7,6 +7,7 @@ Tested by tests/plugins/test_host.py and tests/plugins/test_rerankers.py.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, get_args
@@ -14,20 +15,74 @@ from typing import Any, get_args
 from semantic_core._validation import check_unicode, clip, named
 from semantic_core.errors import TextInvalid
 from semantic_core.protocols import Embedder, Store
-from semantic_core.types import Chunk, ChunkId, Document, Kind, Ranking, Ref, SearchHit, Space
+from semantic_core.types import (
+    PART,
+    Chunk,
+    ChunkId,
+    Document,
+    FileContent,
+    Kind,
+    Ranking,
+    Ref,
+    SearchHit,
+    Space,
+)
 
 _KINDS: tuple[str, ...] = get_args(Kind)
+_SUFFIX = re.compile(r"\.[^\s/\\]*[^\s/\\.]")
+_MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*")
 
 
-def offer_fault(offer: Any) -> str:
-    """Check an offer of stores or embedders."""
+def offer_fault(offer: Any, made_by: str = "factory") -> str:
+    """Check an offer of stores or embedders. made_by: what the values are called in messages."""
     if not isinstance(offer, Mapping):
-        return f"wanted {{name: factory}}, got {named(offer)}"
-    for name, factory in offer.items():
+        return f"wanted {{name: {made_by}}}, got {named(offer)}"
+    for name, function in offer.items():
         if not isinstance(name, str) or not name.strip():
             return f"wanted a name as key, got {clip(name)}"
-        if not callable(factory):
-            return f"wanted a factory for {name!r}, got {named(factory)}"
+        if not callable(function):
+            return f"wanted a {made_by} for {name!r}, got {named(function)}"
+    return ""
+
+
+def reader_offer_fault(offer: Any) -> str:
+    """Check an offer of readers."""
+    fault = offer_fault(offer, "reader")
+    if fault:
+        return fault
+    for name in offer:
+        valid = _SUFFIX.fullmatch(name) or _MEDIA_TYPE.fullmatch(name)
+        if not valid or name != name.lower():
+            return (
+                'wanted a suffix such as ".html" or a media type such as "text/html", in lower '
+                f"case, got {clip(name)}"
+            )
+    return ""
+
+
+def documents_fault(file: FileContent, documents: Any) -> str:
+    """Check the answer of a reader: a Document, or a list of them."""
+    if isinstance(documents, Document):
+        documents = [documents]
+    if not isinstance(documents, list | tuple):
+        return f"wanted a Document or a list of Documents, got {named(documents)}"
+    if not documents:
+        return "wanted at least the document of the file, got an empty list"
+    for document in documents:
+        if not isinstance(document, Document):
+            return f"wanted Documents, got {named(document)}"
+    if documents[0].ref != file.ref:
+        return f"wanted {file.ref} as the ref of the first document, got {documents[0].ref}"
+    begins = file.ref.key + PART
+    seen = {file.ref}
+    for part in documents[1:]:
+        ref = part.ref
+        of_file = (ref.collection, ref.tenant) == (file.ref.collection, file.ref.tenant)
+        if not of_file or not ref.key.startswith(begins) or ref.key == begins:
+            return f"wanted {file.ref}{PART}PART as the ref of another document, got {ref}"
+        if ref in seen:
+            return f"wanted each ref once, got {ref} twice"
+        seen.add(ref)
     return ""
 
 

@@ -36,6 +36,30 @@ _OUR_PLUGINS = {
     "gemini": ("gemini", "gemini"),
 }
 """Extra of the kernel that installs it, and plugin that offers it, by the name users ask for."""
+_READERS = {
+    "files": (
+        ".csv",
+        ".docx",
+        ".eml",
+        ".epub",
+        ".htm",
+        ".html",
+        ".ipynb",
+        ".json",
+        ".odp",
+        ".ods",
+        ".odt",
+        ".pdf",
+        ".pptx",
+        ".xhtml",
+        ".xlsx",
+        "application/pdf",
+        "message/rfc822",
+        "text/html",
+    )
+}
+"""The suffixes and media types that a plugin of ours reads, by the end of its distribution's name.
+It is for advice only: what an installed plugin reads is what it offers."""
 
 
 def field_of(distribution: Distribution, field: str) -> str:
@@ -89,6 +113,14 @@ def not_installed(name: str) -> dict[str, str]:
 def home_of(name: str) -> str:
     """Which of our distributions a plugin or provider name belongs to; "" for any other name."""
     return f"{FAMILY}-{_OUR_PLUGINS[name][1]}" if name in _OUR_PLUGINS else ""
+
+
+def reader_home(name: str) -> str:
+    """Which of our distributions reads files of this suffix or media type; "" for any other."""
+    for plugin, names in _READERS.items():
+        if name in names:
+            return f"{FAMILY}-{plugin}"
+    return ""
 
 
 def at_home(info: PluginInfo, name: str) -> bool:

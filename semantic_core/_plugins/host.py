@@ -12,29 +12,45 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence, Set
 from operator import attrgetter
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from semantic_core._plugins.builtin import candidates
+import attrs
+
+from semantic_core._files import read_bytes, shown
+from semantic_core._plugins.builtin import candidates, read_text
 from semantic_core._plugins.contracts import (
     candidates_fault,
     chunks_fault,
+    documents_fault,
     passages_fault,
     ranking_fault,
 )
 from semantic_core._plugins.discovery import built_in, installed, missing
 from semantic_core._plugins.discovery import given as exactly
 from semantic_core._plugins.dispatch import Answer, HookDispatch
-from semantic_core._plugins.providers import ProviderKind, Providers
+from semantic_core._plugins.providers import ProviderKind, Providers, Reader
 from semantic_core._plugins.records import UNFIT, OptionInfo, PluginRecord
-from semantic_core._validation import named, one_line
-from semantic_core.errors import HookFailed, PluginBroken, SemanticCoreError
+from semantic_core._validation import MAX_TEXT, named, one_line
+from semantic_core.errors import (
+    FileUnreadable,
+    HookFailed,
+    PluginBroken,
+    SemanticCoreError,
+    TextInvalid,
+    is_interruption,
+)
 from semantic_core.hookspecs import RERANK
 from semantic_core.protocols import Embedder, Store
 from semantic_core.types import (
+    PART_OF,
+    PARTS,
     Chunk,
     ChunkId,
     Document,
+    FileContent,
     Ranking,
+    Ref,
     Scope,
     SearchHit,
     SearchRequest,
@@ -154,6 +170,91 @@ class Plugins:
         made: Store = self._providers.create("store", name, (space,), options)
         return made
 
+    @property
+    def suffixes(self) -> Set[str]:
+        """The suffixes of the files that plugins read, in lower case."""
+        return self._providers.suffixes
+
+    def remedy(self, name: str) -> str:
+        """The step that gets a reader of files with that name, suffix or media type; "" if we know
+        none.
+        """
+        return self._providers.reader_remedy(name)
+
+    def read(
+        self,
+        path: Path,
+        ref: Ref,
+        *,
+        media_type: str = "",
+        metadata: Mapping[str, Any] | None = None,
+    ) -> tuple[Document, ...]:
+        """The documents of a file: the first has this ref, the others are parts of the file.
+
+        A file that no plugin offers to read is read as text. metadata: goes before what a reader
+        found. The documents of parts have the key of the first as ``part_of``, and the first has
+        their number as ``parts``; all have the ``path`` of the file.
+
+        Raises FileUnreadable; PluginConflict if more than one plugin offers to read it; HookFailed
+        for a reader that raises anything else or breaks its contract; PluginBroken for one that
+        needs a module that is not installed.
+        """
+        reader = self._providers.reader(path.name, media_type)
+        file = FileContent(read_bytes(path), shown(Path(path.name)), ref, media_type)
+        if reader is None:
+            documents = self._read_as_text(path, file)
+        else:
+            documents = self._read_by(reader, path, file)
+        characters = sum(len(document.text) for document in documents)
+        if characters > MAX_TEXT:
+            raise FileUnreadable(
+                f"{str(path)!r} has {characters:,} characters in {len(documents):,} documents, the "
+                f"most is {MAX_TEXT:,}.",
+                hint="Split it into several files.",
+            )
+        return _completed(documents, path, metadata or {})
+
+    def _read_as_text(self, path: Path, file: FileContent) -> Sequence[Document]:
+        reader = self._providers.reader("", "text/plain") or Reader("core.text", read_text)
+        try:
+            return self._read_by(reader, path, file)
+        except FileUnreadable as error:
+            remedy = self.remedy(file.media_type) or self.remedy(file.name)
+            if remedy:
+                error.message = f"No plugin reads {str(path)!r}, and it is no text."
+                error.hint = remedy
+            raise
+
+    def _read_by(self, reader: Reader, path: Path, file: FileContent) -> Sequence[Document]:
+        where = repr(str(path))
+        try:
+            answer = reader.read(file)
+            fault = documents_fault(file, answer)
+        except FileUnreadable as error:
+            error.message = _with_path(error.message, file.name, where)
+            raise
+        except TextInvalid as error:
+            raise FileUnreadable(
+                f"Cannot read {where}: {error.message}", hint=error.hint
+            ) from error
+        except BaseException as error:
+            if is_interruption(error):
+                raise
+            if isinstance(error, ModuleNotFoundError) and error.name:
+                raise PluginBroken(
+                    f"Plugin {reader.plugin!r} needs the module {error.name!r} to read {where}, "
+                    "and it is not installed.",
+                    hint=self._providers.lacking(reader.plugin, error.name),
+                ) from error
+            raise HookFailed(
+                f"Plugin {reader.plugin!r} raised while it read {where}: {one_line(error)}"
+            ) from error
+        if fault:
+            raise HookFailed(
+                f"Plugin {reader.plugin!r} broke the contract of a reader with {where}: {fault}."
+            )
+        return [answer] if isinstance(answer, Document) else list(answer)
+
     def describe(self, document: Document) -> Document:
         """The document with title, language and metadata that were read from its text."""
         hook = "semantic_describe"
@@ -271,6 +372,37 @@ class Plugins:
         if not isinstance(adapter, type):
             raise answer.wrong(hook, None, f"wanted a class, got {named(adapter)}")
         return adapter
+
+
+def _with_path(message: str, name: str, where: str) -> str:
+    """The message of a reader, which knows only the name of the file, with the path of it."""
+    if where in message:
+        return message
+    if repr(name) in message:
+        return message.replace(repr(name), where, 1)
+    return f"Cannot read {where}: {message}"
+
+
+def _completed(
+    documents: Sequence[Document], path: Path, metadata: Mapping[str, Any]
+) -> tuple[Document, ...]:
+    """The documents of a file with the metadata of the caller, and with what leads to the file and
+    to its parts.
+    """
+    first = documents[0]
+    completed = []
+    for document in documents:
+        leading: dict[str, Any] = {"path": shown(path)}
+        if document is not first:
+            leading[PART_OF] = first.ref.key
+        elif len(documents) > 1:
+            leading[PARTS] = len(documents) - 1
+        kept = dict(document.metadata)
+        for name in (PART_OF, PARTS):
+            kept.pop(name, None)
+        changed = {**kept, **metadata, **leading}
+        completed.append(attrs.evolve(document, metadata=changed))
+    return tuple(completed)
 
 
 def _names_in_environment() -> list[str] | None:
