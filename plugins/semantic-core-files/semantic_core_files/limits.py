@@ -33,6 +33,8 @@ MAX_ROWS = 20_000
 """A table with more rows becomes one document instead of one document for each row."""
 MAX_COLUMNS = 200
 """A table with more columns becomes one document too."""
+MAX_TABLE_COLUMNS = 5_000
+"""The most columns of a CSV file."""
 MAX_CELLS = 2_000_000
 """The most cells in all sheets of a workbook together, empty ones included."""
 

@@ -200,6 +200,8 @@ def _attached(source: Source, name: str, media_type: str, content: bytes) -> lis
 def _taken_apart(source: Source, data: bytes) -> _Message:
     try:
         message = cast(EmailMessage, message_from_bytes(data, policy=policy))
+    except RecursionError as error:
+        raise _too_deep(source) from error
     except _ERRORS as error:
         raise FileUnreadable(
             f"{source.name!r} is a broken message: {type(error).__name__}.",
@@ -234,16 +236,20 @@ def _leaves(source: Source, message: EmailMessage) -> Iterator[EmailMessage]:
     while waiting:
         part, depth = waiting.pop()
         if depth > limits.MAX_MIME_NESTING:
-            raise FileUnreadable(
-                f"{source.name!r} has parts nested deeper than {limits.MAX_MIME_NESTING}.",
-                hint="No mail program writes such a message; leave it out.",
-            )
+            raise _too_deep(source)
         inside = part.get_payload()
         if part.get_content_maintype() == "multipart" and isinstance(inside, list):
             chosen = _alternatives(part, inside)
             waiting.extend((child, depth + 1) for child in reversed(chosen))
         else:
             yield part
+
+
+def _too_deep(source: Source) -> FileUnreadable:
+    return FileUnreadable(
+        f"{source.name!r} has parts nested deeper than {limits.MAX_MIME_NESTING}.",
+        hint="No mail program writes such a message; leave it out.",
+    )
 
 
 def _alternatives(part: EmailMessage, inside: list[EmailMessage]) -> list[EmailMessage]:

@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 
 from semantic_core.errors import FileUnreadable
+from semantic_core.types import PART_OF, PARTS
 from semantic_core_files import limits
 
 MARKDOWN = "text/markdown"
@@ -21,6 +22,8 @@ PLAIN = "text/plain"
 Scalar = str | int | float | bool
 Value = Scalar | Sequence[str]
 
+_OF_THE_KERNEL = frozenset({"path", PART_OF, PARTS})
+"""Metadata that the kernel writes itself; a column of that name gets a line behind it."""
 _MOST_KEY = 128
 """The longest key that metadata may have."""
 _MOST_VALUE = 10_000
@@ -149,7 +152,7 @@ def _fields(found: Mapping[str, Any]) -> dict[str, Value]:
         key = one_line(_CONTROL.sub(" ", str(name)), _MOST_KEY)
         kept = _value(value)
         if key and kept is not None:
-            fields[key] = kept
+            fields[f"{key}_" if key in _OF_THE_KERNEL else key] = kept
     return fields
 
 

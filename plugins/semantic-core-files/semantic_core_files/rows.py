@@ -99,6 +99,7 @@ def _read_table(source: Source, text: str, delimiter: str) -> list[Part]:
     columns: list[str] = []
     for header in records:
         if any(cell.strip() for cell in header):
+            _check_columns(source, len(header))
             columns = _names(header)
             break
     rows: list[dict[str, Scalar]] = []
@@ -106,8 +107,9 @@ def _read_table(source: Source, text: str, delimiter: str) -> list[Part]:
     for record in records:
         if not any(cell.strip() for cell in record):
             continue
-        while len(columns) < len(record):  # more values than the first line has names
-            columns.append(part_name(f"column {len(columns) + 1}", set(columns)))
+        _check_columns(source, len(record))
+        if len(columns) < len(record):  # more values than the first line has names
+            columns = _names([*columns, *[""] * (len(record) - len(columns))])
         cells += len(record)
         if cells > limits.MAX_CELLS:
             raise FileUnreadable(
@@ -125,6 +127,7 @@ def _read_table(source: Source, text: str, delimiter: str) -> list[Part]:
 
 def _delimiter(text: str) -> str:
     """The delimiter that divides most of the first lines into the same number of columns."""
+    csv.field_size_limit(_MOST_FIELD)
     lines = [line for line in text[:200_000].splitlines()[:_SAMPLE_LINES] if line.strip()]
     best = ","
     most = (0.0, 0)
@@ -154,11 +157,26 @@ def _records(source: Source, text: str, delimiter: str) -> Iterator[list[str]]:
         yield record
 
 
+def _check_columns(source: Source, count: int) -> None:
+    if count > limits.MAX_TABLE_COLUMNS:
+        raise FileUnreadable(
+            f"{source.name!r} has {count:,} columns, the most is {limits.MAX_TABLE_COLUMNS:,}.",
+            hint="Leave out the columns that nobody searches.",
+        )
+
+
 def _names(header: Sequence[str]) -> list[str]:
-    names: list[str] = []
+    """A name for each column, all different."""
+    names: dict[str, None] = {}
+    seen: Counter[str] = Counter()
     for number, cell in enumerate(header, 1):
-        names.append(part_name(one_line(cell, 100) or f"column {number}", set(names)))
-    return names
+        name = one_line(cell, 100) or f"column {number}"
+        seen[name] += 1
+        unique = name if seen[name] == 1 else f"{name} ({seen[name]})"
+        while unique in names:
+            unique += "'"
+        names[unique] = None
+    return list(names)
 
 
 def _is_numeric(cells: Iterable[object]) -> bool:

@@ -42,13 +42,15 @@ _TITLE_CHARS = 200
 
 @attrs.frozen
 class Definition:
-    """A definition. line: where it begins, with the comments above it, counted from 0. depth: its
-    indentation, in columns. name: such as "parse" or "Reader".
+    """A definition. line: the one that names it, counted from 0. depth: its indentation, in
+    columns. name: such as "parse" or "Reader". first: the line where the comments and decorators
+    above it begin.
     """
 
     line: int
     depth: int
     name: str
+    first: int = 0
 
 
 @attrs.frozen
@@ -113,7 +115,7 @@ def definitions(text: str, language: Language) -> list[Definition]:
     lines = _LINE.findall(text)
     found = list(_by_tokens(text) if language.by_tokens else _by_lines(lines, language))
     return [
-        attrs.evolve(one, line=_first_line(lines, one, language))
+        attrs.evolve(one, first=_first_line(lines, one, language))
         for one in sorted(found, key=_line_of)
     ]
 
@@ -140,7 +142,7 @@ def _by_tokens(text: str) -> Iterator[Definition]:
             if is_start and token.type == tokenize.NAME and token.string in ("def", "class"):
                 word = token.string
                 line = token.start[0] - 1
-                depth = token.start[1]
+                depth = _indent(token.line)
             is_async = token.type == tokenize.NAME and token.string == "async" and is_start
             is_start = is_async or token.type in (
                 tokenize.NEWLINE,
@@ -193,14 +195,14 @@ def _pieces(text: str, lines: list[str], starts: list[int], language: Language) 
     number = 0
     path: tuple[str, ...] = ()
     for line in range(len(lines)):
-        is_beginning = number < len(found) and found[number].line <= line
+        is_beginning = number < len(found) and found[number].first <= line
         if is_beginning:
             definition = found[number]
             number += 1
             while stack and stack[-1].depth >= definition.depth:
                 stack.pop()
-        elif stack and lines[line].strip() and _ends(lines[line], stack[-1]):
-            while stack and _ends(lines[line], stack[-1]):
+        elif stack and _ends(line, lines, stack[-1]):
+            while stack and _ends(line, lines, stack[-1]):
                 stack.pop()
         else:
             continue
@@ -214,8 +216,11 @@ def _pieces(text: str, lines: list[str], starts: list[int], language: Language) 
         yield _Piece(starts[begin], starts[len(lines)], begin, path)
 
 
-def _ends(line: str, definition: Definition) -> bool:
+def _ends(number: int, lines: list[str], definition: Definition) -> bool:
     """Whether a line is behind a definition: indented less, or as much and no closing bracket."""
+    line = lines[number]
+    if number <= definition.line or not line.strip():
+        return False
     indent = _indent(line)
     if indent != definition.depth:
         return indent < definition.depth
@@ -256,7 +261,7 @@ def _cut(text: str, start: int, end: int, limit: int) -> Iterator[tuple[int, int
         if start >= end:
             return
         line_start = text.rfind("\n", 0, start) + 1
-        if not text[line_start:start].strip() and end - line_start <= limit:
+        if not text[line_start:start].strip() and start - line_start <= limit // 2:
             start = line_start  # with the indent of its first line
         if end - start <= limit:
             yield start, end

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from semantic_core_files import semantic_readers
+
 from semantic_core import Document
 from semantic_core.types import FileContent, Ref
-from semantic_core_files import semantic_readers
 
 FOLDER = str(Path(__file__).resolve().parent)
 if FOLDER not in sys.path:  # the tests share helpers; importlib mode puts no folder on the path

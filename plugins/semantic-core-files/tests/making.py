@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -39,9 +40,7 @@ def core_properties(title: str = "") -> str:
 
 
 def _types(**parts: str) -> str:
-    lines = [
-        f'<Override PartName="/{name}" ContentType="{kind}"/>' for name, kind in parts.items()
-    ]
+    lines = [f'<Override PartName="/{name}" ContentType="{kind}"/>' for name, kind in parts.items()]
     return (
         f'<Types xmlns="{_PACKAGE}/content-types"><Default Extension="rels" '
         'ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
@@ -159,9 +158,7 @@ def slide_show() -> bytes:
     )
 
 
-def workbook(
-    sheets: Mapping[str, str] | None = None, *, hidden: Sequence[str] = ()
-) -> bytes:
+def workbook(sheets: Mapping[str, str] | None = None, *, hidden: Sequence[str] = ()) -> bytes:
     """A workbook; sheets: the XML of the rows by the name of the sheet."""
     given = sheets if sheets is not None else {"Kunden": CELLS, "Geheim": CELLS}
     hidden = hidden if sheets is not None else ("Geheim",)
@@ -407,7 +404,7 @@ def mailbox(messages: Sequence[bytes]) -> bytes:
     """A mailbox of these messages."""
     written = []
     for each in messages:
-        quoted = each.replace(b"\nFrom ", b"\n>From ")
+        quoted = re.sub(rb"(?m)^(>*From )(?!:)", rb">\1", each)
         written.append(b"From p@example.org Fri May 31 09:00:00 2024\n" + quoted + b"\n")
     return b"".join(written)
 
@@ -460,7 +457,7 @@ Example::
 """
 
 TABLE = "id;name;preis\n007;Äpfel;1.50\n008;Birnen;2.00\n".encode()
-LINES = '{"id": 1, "title": "Eins", "tags": ["a", "b"], "who": {"name": "Ann"}}\n[1, 2]\n'.encode()
+LINES = b'{"id": 1, "title": "Eins", "tags": ["a", "b"], "who": {"name": "Ann"}}\n[1, 2]\n'
 CODE = b'''\
 """What this is."""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from making import book
+
 from semantic_core.errors import FileUnreadable
 
 

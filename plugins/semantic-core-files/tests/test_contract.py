@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 from making import CODE, SAMPLES
-from semantic_core.testing import Check, reader_checks, splitter_checks
 from semantic_core_files import limits, semantic_readers, semantic_split
+
+from semantic_core.testing import Check, reader_checks, splitter_checks
 
 READERS = semantic_readers()
 
@@ -17,7 +18,6 @@ def too_much(name: str) -> Callable[[], bytes] | None:
     line = b"some words of text\n"
     data = line * (limits.MAX_TEXT_CHARS // len(line) + 1)
     made = {
-        "seite.html": b"<p>" + data,
         "post.eml": b"From: a@b\nSubject: x\n\n" + data,
         "handbuch.rst": data,
         "code.py": data,
@@ -63,7 +63,9 @@ func (r *Reader) Read() string {
 """
 
 
-@pytest.mark.parametrize("check", splitter_checks(media_type="text/x-python", samples=[CODE.decode()]), ids=str)
+@pytest.mark.parametrize(
+    "check", splitter_checks(media_type="text/x-python", samples=[CODE.decode()]), ids=str
+)
 def test_the_splitter_of_python_keeps_its_contract(check: Check) -> None:
     check(semantic_split)
 

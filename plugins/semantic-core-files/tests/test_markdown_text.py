@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from semantic_core import Document, Ref
 from semantic_core_files import markdown_text
 from semantic_core_markdown import semantic_split
+
+from semantic_core import Document, Ref
 
 
 def kinds(text: str) -> list[tuple[str, tuple[str, ...]]]:

@@ -14,10 +14,11 @@ from making import (
     workbook,
     zipped,
 )
-from semantic_core.errors import FileUnreadable
 from semantic_core_files.archives import Archive
 from semantic_core_files.office import properties, relations
 from semantic_core_files.parts import Source
+
+from semantic_core.errors import FileUnreadable
 
 STATED = {"author": "Ann Ä", "created": "2024-01-31T09:30:00+00:00", "keywords": ("a", "b")}
 

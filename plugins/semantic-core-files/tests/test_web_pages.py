@@ -129,7 +129,7 @@ def test_a_page_that_is_all_menu_is_read_whole(read: Any) -> None:
         ("<p>für".encode("cp1252"), "für"),
         ("<meta charset=none-such><p>für".encode(), "für"),
         ("<meta charset=hex><p>für".encode(), "für"),
-        ("<meta charset=utf-7><p>+ADw-b+AD4-".encode(), "+ADw-b+AD4-"),
+        (b"<meta charset=utf-7><p>+ADw-b+AD4-", "+ADw-b+AD4-"),
     ],
 )
 def test_the_encoding_of_a_page_is_found(read: Any, data: bytes, wanted: str) -> None:
