@@ -12,7 +12,6 @@ from email.message import EmailMessage
 from email.policy import default as policy
 from email.utils import getaddresses
 from hashlib import sha256
-from typing import cast
 
 import attrs
 
@@ -26,6 +25,7 @@ from semantic_core_files.parts import (
     PLAIN,
     Part,
     Source,
+    Value,
     check_size,
     one_line,
     part_name,
@@ -160,9 +160,9 @@ def _parts_of(source: Source, data: bytes, name: str) -> Iterator[Part]:
         for part in found:
             inner = part_name(f"{label}/{part.part}") if part.part else label
             full = part_name(f"{name}/{inner}") if name else inner
-            metadata = {
+            metadata: dict[str, Value] = {
                 **part.metadata,
-                "attached_to": message.fields.get("message_id") or message.subject,
+                "attached_to": str(message.fields.get("message_id") or message.subject),
                 "file_name": part.metadata.get("file_name") or one_line(shown),
             }
             documents.append(attrs.evolve(part, part=full, metadata=metadata))
@@ -199,7 +199,7 @@ def _attached(source: Source, name: str, media_type: str, content: bytes) -> lis
 
 def _taken_apart(source: Source, data: bytes) -> _Message:
     try:
-        message = cast(EmailMessage, message_from_bytes(data, policy=policy))
+        message = message_from_bytes(data, policy=policy)
     except RecursionError as error:
         raise _too_deep(source) from error
     except _ERRORS as error:
@@ -237,8 +237,8 @@ def _leaves(source: Source, message: EmailMessage) -> Iterator[EmailMessage]:
         part, depth = waiting.pop()
         if depth > limits.MAX_MIME_NESTING:
             raise _too_deep(source)
-        inside = part.get_payload()
-        if part.get_content_maintype() == "multipart" and isinstance(inside, list):
+        inside = _inside(part)
+        if part.get_content_maintype() == "multipart" and inside is not None:
             chosen = _alternatives(part, inside)
             waiting.extend((child, depth + 1) for child in reversed(chosen))
         else:
@@ -270,10 +270,16 @@ def _alternatives(part: EmailMessage, inside: list[EmailMessage]) -> list[EmailM
 
 
 def _not_pages(part: EmailMessage) -> list[EmailMessage]:
-    inside = part.get_payload()
-    if not isinstance(inside, list):
-        return []
+    inside = _inside(part) or []
     return [child for child in inside if child.get_content_maintype() not in ("text", "image")]
+
+
+def _inside(part: EmailMessage) -> list[EmailMessage] | None:
+    """The parts of a part; None if it has content of its own."""
+    payload = part.get_payload()
+    if not isinstance(payload, list):
+        return None
+    return [child for child in payload if isinstance(child, EmailMessage)]
 
 
 def _body(source: Source, texts: list[tuple[str, EmailMessage]], *, whole: bool) -> tuple[str, str]:
@@ -315,8 +321,8 @@ def _attachment(part: EmailMessage, kind: str, number: int) -> tuple[str, str, b
     """Name, media type and bytes of an attachment."""
     name = _file_name(part)
     if part.get_content_maintype() == "message":
-        inside = part.get_payload()
-        if isinstance(inside, list) and inside:
+        inside = _inside(part)
+        if inside:
             subject = _Headers(inside[0]).text("subject")
             try:
                 content = inside[0].as_bytes()

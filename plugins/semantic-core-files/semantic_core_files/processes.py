@@ -220,8 +220,8 @@ class ReaderProcesses:
                 ) from error
             except _Ended as error:
                 code = process.ended()
-                if code == 0 and not is_new:
-                    continue  # it ended because it was idle, just when it was asked
+                if not is_new:
+                    continue  # it was idle for long, or something else ended it: once more
                 raise FileUnreadable(
                     f"{source.name!r} ended the process that read it ({_reason(code)}).",
                     hint="It is broken, or was made to attack readers; leave it out.",

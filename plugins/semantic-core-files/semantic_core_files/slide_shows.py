@@ -129,8 +129,9 @@ def _text(body: Element, *, is_list: bool) -> str:
         text = _runs(paragraph)
         if text:
             settings = first(paragraph, "pPr")
-            level = settings.get("lvl", "0") if settings is not None else "0"
-            paragraphs.append((min(int(level), _DEEPEST) if level.isdecimal() else 0, text))
+            stated = settings.get("lvl", "0") if settings is not None else "0"
+            level = int(stated) if stated.isdecimal() and len(stated) < 4 else 0
+            paragraphs.append((min(level, _DEEPEST), text))
     if not is_list or len(paragraphs) < 2:
         return "\n\n".join(markdown_text.paragraph(text) for _, text in paragraphs)
     lines = []

@@ -28,6 +28,7 @@ LAUGHS = (
     '<!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;">]>'
 )
 LOCAL_FILE = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
+MULTIPART = b"From: a@b\nContent-Type: multipart/mixed; boundary=b\n\n"
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
@@ -125,11 +126,7 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "picture as a document": ("x.docx", lambda: b"\x89PNG\r\n\x1a\n" * 9, "like a PNG picture"),
     "archive as a table": ("x.csv", word_document, "begins like a ZIP archive"),
     "program as mail": ("x.eml", lambda: b"\x7fELF" + b"\0" * 99, "begins like a program"),
-    "slides as a document": (
-        "x.docx",
-        slide_show,
-        "no 'word/document.xml'|could not be read|broken",
-    ),
+    "slides as a document": ("x.docx", slide_show, "could not be read|is a broken"),
     "document as slides": ("x.pptx", word_document, "has no 'ppt/presentation.xml'"),
     "document as a workbook": ("x.xlsx", word_document, "is no workbook"),
     "document as a book": ("x.epub", word_document, "has no 'META-INF/container.xml'"),
@@ -190,11 +187,7 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes], str]] = {
     ),
     "deep json": ("x.jsonl", _deep_json, "deeper than 100 in line 2"),
     "json in one piece": ("x.jsonl", lambda: b'{\n"a": 1\n}', "no JSON in line 1"),
-    "number of a million digits": (
-        "x.jsonl",
-        lambda: b'{"a": ' + b"9" * 1_000_000 + b"}",
-        "line 1",
-    ),
+    "number of many digits": ("x.jsonl", lambda: b'{"a": ' + b"9" * 100_000 + b"}", "line 1"),
     "endless field": ("x.csv", lambda: b'a\n"' + b"x" * 11_000_000, "no table at line"),
     "million columns": ("x.csv", lambda: b"a," * 1_000_000 + b"\n1\n", "columns, the most is"),
     "protected pdf": ("x.pdf", lambda: pdf([["x"]], encrypt=True), "is encrypted"),
@@ -216,8 +209,8 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "binary text": ("x.rst", lambda: b"abc\0def", "is no reStructuredText file"),
     "too large": ("x.csv", lambda: b"a" * (limits.MAX_FILE_BYTES + 1), "bytes, the most is"),
     "too much text": (
-        "x.html",
-        lambda: (b"<p>" + b"word " * 100) * 50_000,
+        "x.jsonl",
+        lambda: b'{"a": "' + b"word " * 4_200_000 + b'"}',
         "characters of text, the most",
     ),
 }
@@ -240,9 +233,7 @@ BEARABLE: dict[str, tuple[str, Callable[[], bytes]]] = {
     ),
     "many parts": (
         "x.eml",
-        lambda: (
-            b"From: a@b\nContent-Type: multipart/mixed; boundary=b\n\n" + b"--b\n\nword\n" * 5_000
-        ),
+        lambda: MULTIPART + b"--b\n\nword\n" * 5_000,
     ),
     "half a message": ("x.eml", lambda: MESSAGE[:1_000]),
     "many boundaries": ("x.mbox", lambda: b"From a\nFrom: a@b\nSubject: word\n\nword\n\n" * 3_000),

@@ -214,13 +214,16 @@ def book(*, extra: Mapping[str, str | bytes] | None = None) -> bytes:
             ),
             "OPS/book.opf": (
                 '<package xmlns="http://www.idpf.org/2007/opf" '
-                'xmlns:dc="http://purl.org/dc/elements/1.1/"><metadata><dc:title>Das Buch</dc:title>'
+                'xmlns:dc="http://purl.org/dc/elements/1.1/"><metadata>'
+                "<dc:title>Das Buch</dc:title>"
                 "<dc:creator>Ann Ä</dc:creator><dc:language>de</dc:language>"
                 "<dc:date>2020-01-02</dc:date><dc:subject>Reise</dc:subject></metadata><manifest>"
-                '<item id="n" href="nav.xhtml" media-type="application/xhtml+xml" properties="nav"/>'
+                '<item id="n" href="nav.xhtml" properties="nav" '
+                'media-type="application/xhtml+xml"/>'
                 '<item id="a" href="zw%20ei.xhtml" media-type="application/xhtml+xml"/>'
                 '<item id="b" href="eins.xhtml" media-type="application/xhtml+xml"/></manifest>'
-                '<spine><itemref idref="n"/><itemref idref="b"/><itemref idref="a"/></spine></package>'
+                '<spine><itemref idref="n"/><itemref idref="b"/><itemref idref="a"/></spine>'
+                "</package>"
             ),
             "OPS/nav.xhtml": "<html><body><nav>Inhalt</nav></body></html>",
             "OPS/zw ei.xhtml": _chapter("Zweites Kapitel", "Er blieb &amp; schwieg."),

@@ -63,13 +63,15 @@ func (r *Reader) Read() string {
 """
 
 
-@pytest.mark.parametrize(
-    "check", splitter_checks(media_type="text/x-python", samples=[CODE.decode()]), ids=str
-)
+PYTHON_CHECKS = splitter_checks(media_type="text/x-python", samples=[CODE.decode()])
+GO_CHECKS = splitter_checks(media_type="text/x-go", samples=[GO])
+
+
+@pytest.mark.parametrize("check", PYTHON_CHECKS, ids=str)
 def test_the_splitter_of_python_keeps_its_contract(check: Check) -> None:
     check(semantic_split)
 
 
-@pytest.mark.parametrize("check", splitter_checks(media_type="text/x-go", samples=[GO]), ids=str)
+@pytest.mark.parametrize("check", GO_CHECKS, ids=str)
 def test_the_splitter_of_other_languages_keeps_its_contract(check: Check) -> None:
     check(semantic_split)

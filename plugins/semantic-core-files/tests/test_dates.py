@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from semantic_core_files.dates import iso_date, pdf_date
 
@@ -42,6 +42,7 @@ def test_dates_of_pdf_become_iso(given_date: str, wanted: str) -> None:
     assert pdf_date(given_date) == wanted
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_no_text_breaks_a_date(text: str) -> None:
     assert isinstance(iso_date(text) + pdf_date(text), str)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from semantic_core_files.encodings import decoded, looks_like, markup_text, text_of
 from semantic_core_files.parts import Source
@@ -11,6 +11,7 @@ from semantic_core_files.parts import Source
 from semantic_core.errors import FileUnreadable
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_characters="\0\ufeff", exclude_categories=["Cs"]), min_size=1))
 def test_unicode_is_read_as_it_was_written(text: str) -> None:
     if not text.strip("\0 \t\r\n") or looks_like(text.encode()):
@@ -20,6 +21,7 @@ def test_unicode_is_read_as_it_was_written(text: str) -> None:
         assert text_of(Source(text.encode(encoding), "x"), "table") == text
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_text_or_refused(data: bytes) -> None:
     for read in (text_of, markup_text):

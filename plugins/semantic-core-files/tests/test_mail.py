@@ -94,7 +94,8 @@ def test_an_attached_message_is_read_with_its_own_attachments(read: Any) -> None
 
 
 def test_html_is_read_where_there_is_no_text(read: Any) -> None:
-    data = b"Subject: S\nFrom: a@b\nContent-Type: text/html\n\n<h2>Hi</h2><p>Text</p><blockquote>old</blockquote>"
+    data = b"Subject: S\nFrom: a@b\nContent-Type: text/html\n\n"
+    data += b"<h2>Hi</h2><p>Text</p><blockquote>old</blockquote>"
     (document,) = read("x.eml", data)
     assert (document.text, document.media_type) == ("## Hi\n\nText", "text/markdown")
     empty = data.replace(b"text/html", b"multipart/alternative; boundary=b").replace(

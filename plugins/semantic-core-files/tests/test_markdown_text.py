@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from semantic_core_files import markdown_text
 from semantic_core_markdown import semantic_split
@@ -20,8 +20,23 @@ def kinds(text: str) -> list[tuple[str, tuple[str, ...]]]:
 
 @pytest.mark.parametrize(
     "line",
-    ["# x", "###### x", "> x", "```", "~~~ x", "---", "===", "***", "- - -", "|---|", "<!-- x", "<div>", "- x", ":--:"],
-)  # fmt: skip
+    [
+        "# x",
+        "###### x",
+        "> x",
+        "```",
+        "~~~ x",
+        "---",
+        "===",
+        "***",
+        "- - -",
+        "|---|",
+        "<!-- x",
+        "<div>",
+        "- x",
+        ":--:",
+    ],
+)
 def test_a_paragraph_begins_no_other_block(line: str) -> None:
     text = markdown_text.joined(
         [markdown_text.heading(1, "A"), markdown_text.paragraph(f"before\n{line}"), "## B", "x"]
@@ -31,12 +46,14 @@ def test_a_paragraph_begins_no_other_block(line: str) -> None:
     assert kinds(text)[-1] == ("text", ("B",))
 
 
+@settings(deadline=None)
 @given(st.text("ab #`~-=|<>*+:!\n\t", max_size=60))
 def test_no_paragraph_hides_the_heading_behind_it(line: str) -> None:
     text = markdown_text.joined([markdown_text.paragraph(line), "## B", "x"])
     assert kinds(text)[-1] == ("text", ("B",))
 
 
+@settings(deadline=None)
 @given(st.text("a `\n", max_size=60))
 def test_code_ends_where_its_fence_ends(inside: str) -> None:
     text = markdown_text.joined([markdown_text.code(inside, "python"), "## B", "x"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from semantic_core_files import limits
 from semantic_core_files.parts import Source, language_tag, one_line, part_name, part_of
@@ -31,6 +31,7 @@ def test_a_name_has_a_stem_and_a_suffix() -> None:
         assert (Source(b"", name).stem, Source(b"", name).suffix) == (name, "")
 
 
+@settings(deadline=None)
 @given(st.text(), st.text(), st.dictionaries(st.text(), ANY_VALUE), st.text())
 def test_whatever_was_found_can_be_stored(
     text: str, title: str, metadata: dict[str, object], language: str
@@ -43,6 +44,7 @@ def test_whatever_was_found_can_be_stored(
     assert len(document.title.splitlines()) <= 1
 
 
+@settings(deadline=None)
 @given(st.text(), st.text())
 def test_names_of_parts_can_be_keys(name: str, other: str) -> None:
     label = part_name(name)
@@ -67,8 +69,15 @@ def test_empty_fields_are_left_out_and_numbers_kept() -> None:
 
 @pytest.mark.parametrize(
     ("given_value", "wanted"),
-    [("en", "en"), ("de_AT", "de-AT"), ("zh-Hant-TW", "zh-Hant-TW"), ("", None), ("x y", None), ("english", None)],
-)  # fmt: skip
+    [
+        ("en", "en"),
+        ("de_AT", "de-AT"),
+        ("zh-Hant-TW", "zh-Hant-TW"),
+        ("", None),
+        ("x y", None),
+        ("english", None),
+    ],
+)
 def test_only_language_tags_are_languages(given_value: str, wanted: str | None) -> None:
     assert language_tag(given_value) == wanted
 

@@ -67,10 +67,7 @@ def test_lines_at_the_edge_of_many_pages_are_kept_once() -> None:
     pages = [["The Book", "x", f"text {page} end", "y", f"Page {page}"] for page in range(8)]
     kept = without_running_lines(pages)
     assert kept[0] == pages[0]
-    assert [lines[0] for lines in kept[1:]] == [
-        "text 1 end",
-        *[f"text {n} end" for n in range(2, 8)],
-    ]
+    assert [lines[0] for lines in kept[1:]] == [f"text {number} end" for number in range(1, 8)]
     assert without_running_lines(pages[:3]) == pages[:3]
 
 
@@ -81,11 +78,14 @@ def test_lines_within_pages_are_kept_however_often_they_repeat() -> None:
 
 @pytest.mark.parametrize(
     ("title", "wanted"),
-    [("Microsoft Word - a.doc", "x"), ("untitled", "x"), ("a.tex", "x"), ("Good title", "Good title")],
-)  # fmt: skip
-def test_titles_that_programs_leave_behind_are_no_titles(
-    read: Any, title: str, wanted: str
-) -> None:
+    [
+        ("Microsoft Word - a.doc", "x"),
+        ("untitled", "x"),
+        ("a.tex", "x"),
+        ("Good title", "Good title"),
+    ],
+)
+def test_titles_that_programs_leave_behind_are_none(read: Any, title: str, wanted: str) -> None:
     (document,) = read("x.pdf", pdf([["text"]], info={"Title": title}))
     assert document.title == wanted
 

@@ -12,9 +12,10 @@ import pytest
 from making import CODE, MESSAGE, SAMPLES, mailbox, message, report
 from semantic_core_files import FileReader, semantic_readers
 
-from semantic_core import SemanticCore, hook_names
+from semantic_core import SemanticCore
+from semantic_core.hookspecs import hook_names
 
-HEAVY = ("pypdfium2", "selectolax", "mammoth", "python_calamine", "email.parser", "tokenize")
+HEAVY = ("pypdfium2", "selectolax", "mammoth", "python_calamine", "email.parser")
 
 
 @pytest.fixture

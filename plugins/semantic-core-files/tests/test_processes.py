@@ -18,6 +18,7 @@ import pytest
 from making import PAGE, SAMPLES, pdf, report
 from semantic_core_files import limits
 from semantic_core_files.parts import Source
+from semantic_core_files.processes import _BOOT as boot_of_processes
 from semantic_core_files.processes import ReaderProcesses, processes, read_file
 from semantic_core_files.worker import READY
 
@@ -82,7 +83,7 @@ def test_a_process_is_replaced_after_so_many_files(
     assert pool._idle[0].pid != first
 
 
-def test_a_killed_process_is_one_refusal(pool: ReaderProcesses) -> None:
+def test_a_process_that_is_killed_at_work_is_replaced(pool: ReaderProcesses) -> None:
     page(pool)
     (process,) = pool._idle
     slow = pdf([[f"line {number}" for number in range(40)]] * 3_000)
@@ -95,10 +96,23 @@ def test_a_killed_process_is_one_refusal(pool: ReaderProcesses) -> None:
 
     killer = threading.Thread(target=kill)
     killer.start()
-    with pytest.raises(FileUnreadable, match=r"ended the process that read it \(signal 9\)"):
-        pool.read("pdf", Source(slow, "x.pdf"))
+    (part,) = pool.read("pdf", Source(slow, "x.pdf"))
     killer.join()
+    assert part.metadata["pages"] == 3_000
+    assert pool._idle[0].pid != process.pid
     assert page(pool) == "text\n"
+
+
+def test_a_file_that_ends_every_process_is_refused(
+    pool: ReaderProcesses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evil = tmp_path / "selectolax.py"
+    evil.write_text("import os\nos.kill(os.getpid(), 11)\n")
+    boot = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{boot_of_processes}"
+    monkeypatch.setattr("semantic_core_files.processes._BOOT", boot)
+    with pytest.raises(FileUnreadable, match=r"ended the process that read it \(signal 11\)"):
+        page(pool)
+    assert pool._idle == []
 
 
 def test_an_interruption_leaves_no_answer_for_the_next_file(pool: ReaderProcesses) -> None:
@@ -166,7 +180,7 @@ def test_modules_of_the_current_folder_take_no_place(tmp_path: Path) -> None:
     for name in ("json", "attrs", "selectolax", "semantic_core_files", "faulthandler"):
         (tmp_path / f"{name}.py").write_text("raise SystemError")
     (tmp_path / "elsewhere").mkdir()
-    program = f"import os; os.chdir({str(tmp_path)!r})\n{PROGRAM}"
+    program = f"import os, semantic_core_files.processes\nos.chdir({str(tmp_path)!r})\n{PROGRAM}"
     assert run([sys.executable, "-c", program], tmp_path / "elsewhere") == "text of a page"
 
 

@@ -46,7 +46,10 @@ def test_sections_code_and_notes_are_kept(read: Any) -> None:
         ("Title\n=====\nx", "# Title\n\nx"),
         ("Über\n====\nx", "# Über\n\nx"),
         ("==\nAB\n==\n\nCD\n==\n\nx", "==\nAB\n==\n\nCD\n==\n\nx"),
-        ("One\n===\n\nTwo\n----\n\nThree\n~~~~~\n\nFour\n----", "# One\n\n## Two\n\n### Three\n\n## Four"),
+        (
+            "One\n===\n\nTwo\n----\n\nThree\n~~~~~\n\nFour\n----",
+            "# One\n\n## Two\n\n### Three\n\n## Four",
+        ),
         (".. image:: x.png\n   :alt: y\n\nz", "z"),
         (".. figure:: x.png\n   :alt: y\n\n   The caption.", "The caption."),
         (".. function:: f(x)\n   :noindex:\n\n   Does it.", "f(x)\n\nDoes it."),
@@ -54,7 +57,10 @@ def test_sections_code_and_notes_are_kept(read: Any) -> None:
         ("..\n   a comment\n\nx", "x"),
         (".. _target:\n\nx", "x"),
         (".. [1] A note.", "[1] A note."),
-        ("===  ===\na    b\n===  ===\n1    2\n===  ===", "```\n===  ===\na    b\n===  ===\n1    2\n===  ===\n```"),
+        (
+            "===  ===\na    b\n===  ===\n1    2\n===  ===",
+            "```\n===  ===\na    b\n===  ===\n1    2\n===  ===\n```",
+        ),
         (">>> 1 + 1\n2", "```pycon\n>>> 1 + 1\n2\n```"),
         ("see `a b`_ and c_.", "see a b and c."),
         ("**bold** and **kwargs", "bold and **kwargs"),
@@ -63,7 +69,7 @@ def test_sections_code_and_notes_are_kept(read: Any) -> None:
         ("x::\n\n  y\n\nz", "x:\n\n```\ny\n```\n\nz"),
         ("::\n\n  y", "```\ny\n```"),
     ],
-)  # fmt: skip
+)
 def test_every_kind_of_block_has_its_form(read: Any, text: str, wanted: str) -> None:
     (document,) = read("x.rst", text.encode())
     if wanted != text:

@@ -88,12 +88,18 @@ def test_a_page_becomes_markdown_without_what_surrounds_it(read: Any) -> None:
         ("<p style='display: none'>no<p aria-hidden=true>no<p>yes", "yes\n"),
         ("<code>a `tick`</code> <code></code>", "a `tick`\n"),
         ("<table><tr><td>a<td>b</table>", "a\n\nb\n"),
-        ("<table><tr><th>a<th>b<tr><td colspan=2>x<br>y</table>", "| a | b |\n|---|---|\n| x y |  |\n"),
-        ("<table><caption>T</caption><tr><th>a<th>b<tr><td>c<td>d</table>", "T\n\n| a | b |\n|---|---|\n| c | d |\n"),
+        (
+            "<table><tr><th>a<th>b<tr><td colspan=2>x<br>y</table>",
+            "| a | b |\n|---|---|\n| x y |  |\n",
+        ),
+        (
+            "<table><caption>T</caption><tr><th>a<th>b<tr><td>c<td>d</table>",
+            "T\n\n| a | b |\n|---|---|\n| c | d |\n",
+        ),
         ("<table role=presentation><tr><td>a<td>b<tr><td>c<td>d</table>", "a\n\nb\n\nc\n\nd\n"),
         ("", ""),
     ],
-)  # fmt: skip
+)
 def test_every_kind_of_block_has_its_form(markup: str, wanted: str) -> None:
     assert body(markup) == wanted
 
