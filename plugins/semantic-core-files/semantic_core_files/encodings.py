@@ -70,11 +70,14 @@ def wrong_format(source: Source, wanted: str) -> FileUnreadable:
     )
 
 
-def text_of(source: Source, wanted: str) -> str:
+def text_of(source: Source, wanted: str, *, may_be_empty: bool = False) -> str:
     """The text of a file: UTF-8, UTF-16 or UTF-32 with a byte order mark, else Windows-1252.
 
-    wanted: what the file should be, for the message. Raises FileUnreadable if it is binary.
+    wanted: what the file should be, for the message. Raises FileUnreadable if it is binary, or
+    empty and may not be.
     """
+    if may_be_empty and not source.data.strip():
+        return ""
     return _decoded(source, wanted, "")
 
 

@@ -26,7 +26,8 @@ class Language:
     """A language. name: in lower case, as after the fence of a code block. suffixes: of its files.
     definition: matches the line that begins a definition, with its name in one of the groups.
     comments: what comments, annotations and decorators above a definition begin with.
-    by_tokens: whether Python's own tokenizer finds the definitions.
+    by_tokens: whether Python's own tokenizer finds the definitions. types_above: whether the type of
+    a function may be on the line above its name.
     """
 
     name: str
@@ -34,6 +35,12 @@ class Language:
     definition: str
     comments: str = r"//|/\*|\*|@|#\[|\[|<!--"
     by_tokens: bool = False
+    types_above: bool = False
+
+    @property
+    def block_comments(self) -> bool:
+        """Whether comments are written between "/*" and "*/"."""
+        return r"/\*" in self.comments
 
 
 LANGUAGES = (
@@ -92,6 +99,7 @@ LANGUAGES = (
         (".c", ".h"),
         rf"(?:(?:typedef\s+)?(?:struct|enum|union)\s+(?P<a>\w+)\s*\{{?\s*$|#define\s+(?P<b>\w+)\("
         rf"|(?!(?:if|for|while|switch|return|else|case|goto|typedef)\b){_C_FUNCTION})",
+        types_above=True,
     ),
     Language(
         "cpp",
@@ -100,6 +108,7 @@ LANGUAGES = (
         rf"(?P<a>[\w:]+)(?!\s*;)[^;]*$|#define\s+(?P<b>\w+)\("
         rf"|(?!(?:if|for|while|switch|return|else|case|throw|delete|using|typedef|new)\b)"
         rf"{_C_FUNCTION})",
+        types_above=True,
     ),
     Language(
         "csharp",

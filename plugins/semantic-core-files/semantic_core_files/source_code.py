@@ -32,6 +32,9 @@ from semantic_core_files.programming_languages import (
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 """A line as the tokenizer counts them, with its end."""
+_WORD = re.compile(r"\w")
+_TYPE_ALONE = re.compile(r"[A-Za-z_][\w *&:<>,]{1,80}")
+"""A line with nothing but a type, above the name of a function in C."""
 _LONGEST_LINE = 400
 """A longer line is never the beginning of a definition: such code was made by a program."""
 _BRIEF = 0.5
@@ -50,7 +53,7 @@ class Definition:
     line: int
     depth: int
     name: str
-    first: int = 0
+    first: int
 
 
 @attrs.frozen
@@ -64,13 +67,15 @@ class _Piece:
 
 
 def read(source: Source) -> list[Part]:
-    """The file as one document, its text unchanged. Raises FileUnreadable for a binary file."""
+    """The file as one document, its text unchanged; an empty one too, as packages of Python have
+    them. Raises FileUnreadable for a binary file.
+    """
     language = BY_SUFFIX.get(source.suffix) or BY_MEDIA_TYPE.get(source.media_type)
     name = language.name if language else "plain"
     return [
         part_of(
             source,
-            text_of(source, "source code"),
+            text_of(source, "source code", may_be_empty=True),
             title=source.name[:_TITLE_CHARS],
             media_type=f"{PREFIX}{name}",
             metadata={"programming_language": name},
@@ -94,7 +99,7 @@ def split(document: Document, max_chars: int) -> list[Chunk] | None:
     for line in lines:
         starts.append(starts[-1] + len(line))
     chunks: list[Chunk] = []
-    for piece in _joined(_pieces(text, lines, starts, language), max_chars):
+    for piece in _joined(text, _pieces(text, lines, starts, language), max_chars):
         for start, end in _cut(text, piece.start, piece.end, max_chars):
             chunks.append(
                 Chunk(
@@ -137,7 +142,7 @@ def _by_tokens(text: str) -> Iterator[Definition]:
     try:
         for token in tokenize.generate_tokens(source.readline):
             if word and token.type == tokenize.NAME:
-                yield Definition(line, depth, token.string)
+                yield Definition(line, depth, token.string, line)
             word = ""
             if is_start and token.type == tokenize.NAME and token.string in ("def", "class"):
                 word = token.string
@@ -158,15 +163,35 @@ def _by_tokens(text: str) -> Iterator[Definition]:
 
 def _by_lines(lines: list[str], language: Language) -> Iterator[Definition]:
     pattern = definition_of(language)
+    in_comment = False
+    before = ""
     for number, line in enumerate(lines):
         bare = line.strip()
-        if not bare or len(bare) > _LONGEST_LINE:
+        was_in_comment = in_comment
+        if language.block_comments:
+            in_comment = _is_open(bare, in_comment)
+        if not bare or was_in_comment or len(bare) > _LONGEST_LINE:
+            before = ""
             continue
+        first = number
         found = pattern.match(bare)
-        if found:
-            names = [name for name in found.groupdict().values() if name]
-            if names:
-                yield Definition(number, _indent(line), " ".join(names[0].split()))
+        if not found and language.types_above and _TYPE_ALONE.fullmatch(before):
+            found = pattern.match(f"{before.strip()} {bare}") if line[0] == bare[0] else None
+            first = number - 1
+        names = [name for name in found.groupdict().values() if name] if found else []
+        if names:
+            yield Definition(number, _indent(line), " ".join(names[0].split()), first)
+        before = line.rstrip()
+
+
+def _is_open(line: str, is_open: bool) -> bool:
+    """Whether a block comment is open behind a line. is_open: whether it was before."""
+    end = line.rfind("*/")
+    begin = line.rfind("/*")
+    if begin > end:
+        comment = line.find("//")
+        return is_open or comment < 0 or comment > begin
+    return is_open and end < 0
 
 
 def _indent(line: str) -> int:
@@ -177,7 +202,7 @@ def _indent(line: str) -> int:
 def _first_line(lines: list[str], definition: Definition, language: Language) -> int:
     """The first of the comments and decorators directly above a definition."""
     pattern = comment_of(language)
-    line = definition.line
+    line = definition.first
     while line:
         above = lines[line - 1]
         bare = above.strip()
@@ -229,14 +254,19 @@ def _ends(number: int, lines: list[str], definition: Definition) -> bool:
     )
 
 
-def _joined(pieces: Iterator[_Piece], max_chars: int) -> Iterator[_Piece]:
-    """Neighbouring short pieces as one, as long as they are short together."""
+def _joined(text: str, pieces: Iterator[_Piece], max_chars: int) -> Iterator[_Piece]:
+    """Neighbouring short pieces as one, as long as they are short together; and brackets at the
+    end with what they end.
+    """
     held: _Piece | None = None
     for piece in pieces:
         if held is None:
             held = piece
             continue
         together = piece.end - held.start
+        if together <= max_chars and not _WORD.search(text, piece.start, piece.end):
+            held = _Piece(held.start, piece.end, held.line, held.path)
+            continue
         is_inside = piece.path[: len(held.path)] == held.path and len(held.path) > 0
         is_sibling = piece.path[:-1] == held.path[:-1]
         if together <= max_chars * _BRIEF and (is_inside or is_sibling):

@@ -32,6 +32,11 @@ def test_code_is_read_unchanged(read: Any) -> None:
     assert document.metadata == {"programming_language": "python"}
 
 
+def test_an_empty_file_of_code_is_a_document_without_text(read: Any) -> None:
+    (document,) = read("__init__.py", b"\n")
+    assert (document.text, document.title) == ("", "__init__.py")
+
+
 def test_python_is_split_at_its_definitions() -> None:
     found = chunks(CODE.decode(), 120)
     assert [headings for headings, _ in found] == [
@@ -133,6 +138,9 @@ macro_rules! c {
     ),
     ".c": (
         """\
+/* Comments say more
+   here about it (or there
+   and there) */
 #define A(x) x
 static int *b(int c)
 {
@@ -141,8 +149,12 @@ static int *b(int c)
 struct e {
 };
 int f(void);
+static PyObject *
+g(PyObject *self)
+{
+}
 """,
-        ["A", "b", "e"],
+        ["A", "b", "e", "g"],
     ),
     ".cpp": (
         """\
@@ -267,6 +279,11 @@ def test_code_behind_a_definition_is_not_in_it() -> None:
     assert found[0][0] == ("a",)
     assert found[0][1].endswith("}")
     assert all(headings == () for headings, _ in found[1:])
+
+
+def test_brackets_are_no_chunk_of_their_own() -> None:
+    text = "class A {\n" + "".join(f"  b{n}() {{\n    c();\n  }}\n" for n in range(9)) + "}\n"
+    assert chunks(text, 60, "javascript")[-1][1].endswith("}\n}")
 
 
 def test_broken_python_is_split_all_the_same() -> None:
