@@ -26,6 +26,7 @@ from semantic_core.protocols import VectorQueue
 from semantic_core.types import Chunk, Document, Entry, Failure, IngestReport, Ref
 
 if TYPE_CHECKING:
+    from semantic_core._announcer import Announcer
     from semantic_core._costs import MeteredEmbedder
     from semantic_core._plugins.host import Plugins
     from semantic_core.protocols import Embedder, Store
@@ -131,6 +132,7 @@ class Ingest:
         plugins: Plugins,
         store: Store,
         embedder: Embedder,
+        announcer: Announcer,
         *,
         max_chars: int,
         metered: MeteredEmbedder | None = None,
@@ -140,6 +142,7 @@ class Ingest:
         self._plugins = plugins
         self._store = store
         self._embedder = embedder
+        self._announcer = announcer
         self._space = embedder.space
         self._max_chars = max_chars
         self._metered = metered
@@ -382,7 +385,9 @@ class Ingest:
             obsolete += prepared.unit.obsolete
             prepared.unit.obsolete = ()
         if obsolete:
+            existing = self._announcer.removing(obsolete)
             self._removed += self._store.remove(obsolete)
+            self._announcer.removed(existing)
         batch = [(prepared.document, self._entries(prepared)) for prepared in ready]
         report = self._store.replace(batch, self._stamps)
         for ref, outcome in report.outcomes:
@@ -390,6 +395,7 @@ class Ingest:
             if outcome == STALE:
                 self._failed.append(Failure(str(ref), STALE, STALE_REASON))
         self._seconds["store"] += perf_counter() - started
+        self._announcer.written(report)
 
     def _entries(self, prepared: _Prepared) -> list[Entry]:
         rows = zip(prepared.chunks, prepared.passages, prepared.fingerprints, strict=True)
@@ -427,6 +433,8 @@ class Ingest:
         failed = list(self._failed)
         if self._passages.unavailable:
             failed.append(self._passages.unavailable)
+        self._announcer.failed("ingest", failed)
+        self._announcer.embedded(self._passages.embedded, self._space)
         return IngestReport(
             added=self._outcomes["added"],
             updated=self._outcomes["updated"],

@@ -14,7 +14,7 @@ import attrs
 
 from semantic_core.errors import InputError
 from semantic_core.filters import Filter
-from semantic_core.types import PART, PART_OF, PARTS, Document, DocumentSummary, Ref, Scope
+from semantic_core.types import PART, PART_OF, PARTS, PATH, Document, DocumentSummary, Ref, Scope
 
 if TYPE_CHECKING:
     from semantic_core.protocols import Store
@@ -84,7 +84,7 @@ def listed(store: Store, scope: Scope) -> Iterator[DocumentSummary]:
 
 def is_of_another_file(held: Document, path: object) -> bool:
     """Whether a stored document was read from another file than this, which still exists."""
-    read_from = held.metadata.get("path")
+    read_from = held.metadata.get(PATH)
     if not isinstance(read_from, str) or not isinstance(path, str | os.PathLike):
         return False
     if not os.path.isfile(read_from) or not os.path.isfile(path):
@@ -93,10 +93,10 @@ def is_of_another_file(held: Document, path: object) -> bool:
 
 
 def _refuse_replacing(held: Document, document: Document) -> None:
-    path = document.metadata.get("path")
+    path = document.metadata.get(PATH)
     if is_of_another_file(held, path):
         raise InputError(
             f"{path!r} would replace the document {held.ref.key!r}, which was read from "
-            f"{held.metadata['path']!r}.",
+            f"{held.metadata[PATH]!r}.",
             hint=TWO_FILES_HINT,
         )

@@ -24,6 +24,7 @@ from semantic_core.types import (
     Kind,
     Ranking,
     Ref,
+    Scope,
     SearchHit,
     Space,
 )
@@ -180,6 +181,15 @@ def candidates_fault(ranking: Any, pool: int, taken: Mapping[str, Ranking]) -> s
             "wanted the best first and bigger scores for better ones, got a score that is bigger "
             "than the one before"
         )
+    return ""
+
+
+def outside(id: ChunkId, scope: Scope) -> str:
+    """Why an id is not within tenant and collections; "" if it is."""
+    if id.ref.tenant != scope.tenant:
+        return "of another tenant"
+    if scope.collections is not None and id.ref.collection not in scope.collections:
+        return "of another collection"
     return ""
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from semantic_core._plugins.records import PluginInfo
@@ -34,28 +34,22 @@ _OUR_PLUGINS = {
     "wordllama": ("local", "wordllama"),
     "markdown": ("local", "markdown"),
     "gemini": ("gemini", "gemini"),
+    "audit": ("audit", "audit"),
 }
 """Extra of the kernel that installs it, and plugin that offers it, by the name users ask for."""
-_READERS = {
+_READERS: Mapping[str, str] = {
     "files": (
-        ".csv",
-        ".docx",
-        ".eml",
-        ".epub",
-        ".htm",
-        ".html",
-        ".ipynb",
-        ".json",
-        ".odp",
-        ".ods",
-        ".odt",
-        ".pdf",
-        ".pptx",
-        ".xhtml",
-        ".xlsx",
-        "application/pdf",
-        "message/rfc822",
-        "text/html",
+        ".csv .docm .docx .eml .epub .htm .html .jsonl .mbox .ndjson .ods .pdf .pptm .pptx .tab "
+        ".tsv .xhtml .xls .xlsb .xlsm .xlsx "
+        ".bash .c .cc .cjs .cpp .cs .cts .cu .cxx .go .h .hh .hpp .hxx .java .js .jsx .kt .kts "
+        ".lua .mjs .mts .php .pl .pm .py .pyi .pyw .rake .rb .rs .scala .sh .sql .swift .ts .tsx "
+        ".zsh "
+        "application/epub+zip application/mbox application/pdf application/vnd.ms-excel "
+        "application/vnd.oasis.opendocument.spreadsheet "
+        "application/vnd.openxmlformats-officedocument.presentationml.presentation "
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet "
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document "
+        "application/xhtml+xml message/rfc822 text/csv text/html text/tab-separated-values"
     )
 }
 """The suffixes and media types that a plugin of ours reads, by the end of its distribution's name.
@@ -118,7 +112,7 @@ def home_of(name: str) -> str:
 def reader_home(name: str) -> str:
     """Which of our distributions reads files of this suffix or media type; "" for any other."""
     for plugin, names in _READERS.items():
-        if name in names:
+        if name in names.split():
             return f"{FAMILY}-{plugin}"
     return ""
 

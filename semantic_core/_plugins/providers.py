@@ -57,6 +57,9 @@ _ROLES = {
     "ORM adapter": "semantic_orm_adapter",
     "fusion": "semantic_fuse",
     "reranker": "semantic_rerank",
+    "restriction": "semantic_restrict",
+    "middleware": "semantic_search_middleware",
+    "listener": "semantic_event",
 }
 """What a plugin provides under its own name, by the hook that it takes part in."""
 _ONE: Mapping[ProviderKind, str] = {
@@ -68,7 +71,7 @@ _CHOOSE_ONE = "Uninstall one, or name the other in SEMANTIC_CORE_PLUGINS."
 """What to do about two offers of one name."""
 
 
-class Reader(NamedTuple):
+class OfferedReader(NamedTuple):
     """A reader of files, and the plugin that offers it."""
 
     plugin: str
@@ -232,24 +235,23 @@ class Providers:
             )
         return unused
 
-    def reader(self, name: str, media_type: str) -> Reader | None:
+    def reader(self, name: str, media_type: str) -> OfferedReader | None:
         """The reader of a file; None if no plugin offers one.
 
         A reader of the media type goes before one of the suffix, and a longer suffix before a
         shorter one. Raises PluginConflict if more than one plugin offers it.
         """
-        plain = media_type.partition(";")[0].strip().lower()
-        for wanted in (plain, *suffixes_of(name)):
+        for wanted in (_without_parameters(media_type), *suffixes_of(name)):
             key: _Key = ("reader", wanted)
             if key in self._conflicts:
                 raise PluginConflict(self._conflicts[key], hint=_CHOOSE_ONE)
             if key in self._provided:
-                return Reader(*self._provided[key])
+                return OfferedReader(*self._provided[key])
         return None
 
     def reader_remedy(self, name: str) -> str:
         """The step that gets a reader of files with that name or media type; "" if we know none."""
-        for wanted in suffixes_of(name) or (name,):
+        for wanted in (*suffixes_of(name), _without_parameters(name)):
             home = reader_home(wanted)
             for info in self.infos if home else ():
                 if normalized(info.distribution) == home:
@@ -312,6 +314,11 @@ class Providers:
         raise ProviderNotFound(
             f"No plugin offers {_ONE[kind]} named {clip(name)}; there is: {names}.{more}", hint=hint
         )
+
+
+def _without_parameters(media_type: str) -> str:
+    """The media type in lower case, without parameters such as a charset."""
+    return media_type.partition(";")[0].strip().lower()
 
 
 def _check_options(

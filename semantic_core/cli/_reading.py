@@ -22,7 +22,7 @@ from semantic_core._files import FoundFile, suffixes_of
 from semantic_core._parts import TWO_FILES_HINT, Together, file_key, listed, with_obsolete
 from semantic_core.cli._output import is_terminal, styled
 from semantic_core.errors import FileUnreadable, InputError, PluginConflict, SemanticCoreError
-from semantic_core.types import Document, Failure, Ref, Scope
+from semantic_core.types import PATH, Document, Failure, Ref, Scope
 
 if TYPE_CHECKING:
     from semantic_core._ingest import IngestProgress
@@ -316,7 +316,7 @@ def vanished(store: Store, paths: Sequence[str], collection: str, tenant: str) -
 
 def _came_from(summary: DocumentSummary, file: Path) -> bool:
     """Whether this document was read from this file, by the path in its metadata."""
-    path = summary.metadata.get("path")
+    path = summary.metadata.get(PATH)
     if not isinstance(path, str):
         return False
     return os.path.abspath(path) == os.path.abspath(file)

@@ -30,7 +30,7 @@ from semantic_core.cli._options import (
 from semantic_core.cli._output import counted, fitted, note, visible, write, write_json
 from semantic_core.cli.queue import estimate_text
 from semantic_core.errors import FileUnreadable, InputError, SemanticCoreError
-from semantic_core.types import INGEST_MODES, PART_OF, IngestMode, Ref
+from semantic_core.types import INGEST_MODES, PART_OF, PATH, IngestMode, Ref
 
 if TYPE_CHECKING:
     from semantic_core._config import Settings
@@ -240,7 +240,7 @@ def _refuse_replacing(store: Store, files: Sequence[FoundFile], where: _Where) -
         if is_of_another_file(held, file.path):
             raise InputError(
                 f"{str(file.path)!r} would replace the document {file.key!r}, which was read "
-                f"from {held.metadata['path']!r}.",
+                f"from {held.metadata[PATH]!r}.",
                 hint=_TWO_FILES_HINT,
             )
 

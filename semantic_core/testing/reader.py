@@ -27,7 +27,7 @@ from semantic_core.errors import FileUnreadable, TextInvalid
 from semantic_core.hookspecs import hookimpl
 from semantic_core.testing.check import Check, checks_of, examples, expect, fail, same, skip
 from semantic_core.testing.fakes import HashEmbedder
-from semantic_core.types import PART_OF, PARTS, Document, FileContent, Ref
+from semantic_core.types import PART_OF, PARTS, PATH, Document, FileContent, Ref
 
 Read = Callable[[FileContent], Any]
 
@@ -39,7 +39,7 @@ REFS = (
 """Refs that a file may have: with a tenant, with the character that begins a part, not ASCII."""
 NAMES = ("x", "blob", ".hidden", "../../up", "a" * 200, "日本 é.X.Y", "no end.", "-", "NUL")
 """Names that a file may have, whatever is in it."""
-KEYS_OF_THE_KERNEL = frozenset({"path", PART_OF, PARTS})
+KEYS_OF_THE_KERNEL = frozenset({PATH, PART_OF, PARTS})
 """Metadata that the kernel writes itself; what a reader writes there is lost."""
 THREADS = 4
 """Threads that read at the same time."""
@@ -78,7 +78,7 @@ def reader_checks(
     module: of the plugin's entry point; None is the package of the reader. imports: packages that
     it may import when plugins are listed, besides its own and the standard library.
     """
-    sample = _Sample(name, data, tuple(phrases), media_type)
+    sample = _SampleFile(name, data, tuple(phrases), media_type)
     contract = _ReaderChecks(sample, too_much, seconds, tries, module, frozenset(imports))
     rules = [
         contract.the_text_is_there_in_reading_order,
@@ -97,7 +97,7 @@ def reader_checks(
     return checks_of(rules)
 
 
-class _Sample:
+class _SampleFile:
     def __init__(self, name: str, data: bytes, phrases: tuple[str, ...], media_type: str) -> None:
         self.name = name
         self.data = data
@@ -115,7 +115,7 @@ class _Sample:
 class _ReaderChecks:
     def __init__(
         self,
-        sample: _Sample,
+        sample: _SampleFile,
         too_much: Callable[[], bytes] | None,
         seconds: float,
         tries: int,

@@ -1,5 +1,5 @@
-"""The stores, embedders and readers of the kernel keep their contracts; a plugin's test is as short as
-these.
+"""The stores, embedders and readers of the kernel keep their contracts; a plugin's test is as
+short as these.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from semantic_core.testing import (
     store_checks,
 )
 from semantic_core.types import Ref
-
 
 READER = reader_checks(
     name="beans.txt",

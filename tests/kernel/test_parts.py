@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from semantic_core import Chunk, Document, IngestReport, Ref, SemanticCore, hookimpl
@@ -177,6 +178,51 @@ def test_an_embedder_that_fails_leaves_the_whole_file_pending(
     report = core.ingest_file(write(tmp_path / "a.mail", "hello", "1: one"), key="a")
     assert (report.added, report.pending) == (2, 2)
     assert set(texts(core)) == {"a", "a#1"}
+
+
+def test_listeners_hear_of_parts_that_came_and_went_and_of_a_file_that_failed(
+    embedder: HashEmbedder, tmp_path: Path
+) -> None:
+    heard: list[Any] = []
+
+    class Listener:
+        @hookimpl
+        def semantic_event(self, event: Any) -> None:
+            heard.append(event)
+
+    path = write(tmp_path / "a.mail", "hello", "1: one")
+    plugins = [Mails(), Listener()]
+    with SemanticCore(store="memory", embedder=embedder, plugins=plugins) as core:
+        core.ingest_file(path, key="a")
+        heard.clear()
+        core.ingest_file(write(path, "hello", "2: two"), key="a")
+        removed, written, _embedded = heard
+        assert removed.refs == (Ref("files", "a#1"),)
+        assert (written.added, written.updated) == ((Ref("files", "a#2"),), ())
+        heard.clear()
+        with pytest.raises(FileUnreadable):
+            core.ingest_file(write(path, "hello", "2: broken"), key="a")
+        (failed,) = heard
+        assert (failed.step, failed.what, failed.code) == ("ingest", "'files/a'", "FileUnreadable")
+
+
+@pytest.mark.parametrize("lost", ["path", "parts", "part_of"])
+def test_a_plugin_that_loses_what_leads_to_the_parts_is_named(
+    embedder: HashEmbedder, tmp_path: Path, lost: str
+) -> None:
+    class Describer:
+        @hookimpl
+        def semantic_describe(self, document: Document) -> Document:
+            metadata = {name: each for name, each in document.metadata.items() if name != lost}
+            return attrs.evolve(document, metadata=metadata)
+
+    path = write(tmp_path / "a.mail", "hello", "1: one")
+    plugins = [Mails(), Describer()]
+    with SemanticCore(store="memory", embedder=embedder, plugins=plugins) as core:
+        (failure,) = core.ingest_file(path, key="a").failed
+        assert "Plugin 'Describer' broke the contract of semantic_describe" in failure.reason
+        assert f"wanted metadata with the {lost} that was given" in failure.reason
+        assert texts(core) == {}
 
 
 # --- two files ------------------------------------------------------------------------------------

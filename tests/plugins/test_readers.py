@@ -358,7 +358,12 @@ def test_a_module_that_is_missing_comes_with_the_command_that_installs_it(file: 
 
 def test_a_binary_that_a_plugin_of_ours_would_read_comes_with_its_name(file: Any) -> None:
     plugins = Plugins.load([])
-    for name, media_type in (("a.PDF", ""), ("upload", "application/pdf")):
+    sheet = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    for name, media_type in (
+        ("a.PDF", ""),
+        ("upload", "Application/PDF; version=1.7"),
+        ("upload", sheet),
+    ):
         with pytest.raises(FileUnreadable) as failed:
             plugins.read(file(name, b"%PDF-1.7\n\x00\xff"), REF, media_type=media_type)
         told = str(failed.value)
