@@ -112,7 +112,7 @@ class Archive:
 
     def broken(self, error: Exception) -> FileUnreadable:
         """The error for an archive that cannot be read, from what a library raised."""
-        reason = str(error) or type(error).__name__
+        reason = str(error).rstrip(".") or type(error).__name__
         return FileUnreadable(
             f"{self.source.name!r} is a broken {self._wanted}: {reason[:200]}.",
             hint="It may be cut short; fetch it again.",

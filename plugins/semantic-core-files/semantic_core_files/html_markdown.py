@@ -30,8 +30,12 @@ _SPACES = re.compile(r"\s+")
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _CODE_CLASS = re.compile(r"(?:^|\s)(?:language|lang|highlight|brush|sourceCode)[-: ]\s*([\w+#.]+)")
 _NO_LANGUAGE = frozenset({"default", "none", "text", "plain", "plaintext", "notranslate"})
-_MARKS_HEADING = re.compile(r"\b(?:headerlink|copiable-link|anchor-link|heading-link)\b")
+_MARKS_HEADING = re.compile(r"\b(?:headerlink|copiable-(?:link|anchor)|anchor-link|heading-link)\b")
 """Classes of the small links beside a heading, which lead to the heading itself."""
+_AROUND_CLASS = re.compile(
+    r"(?:^|\s)(?:nav-panel|navheader|navfooter|breadcrumbs?|skip-link|sr-only|visually-hidden)(?:\s|$)"
+)
+"""Classes of links around the content, in the pages of Texinfo, DocBook and Bootstrap."""
 _DEEPEST = 8
 """Lists and quotes are indented up to this depth."""
 _WIDEST = 60
@@ -136,7 +140,7 @@ class _Writer:
             return False
         if self._whole:
             return True
-        if given.get("role") in AROUND_ROLES:
+        if given.get("role") in AROUND_ROLES or _AROUND_CLASS.search(given.get("class") or ""):
             return False
         return tag not in AROUND or (self._articles > 0 and tag != "nav")
 

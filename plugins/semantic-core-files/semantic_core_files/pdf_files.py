@@ -28,6 +28,8 @@ _PASSWORD_ERROR = 4
 """FPDF_ERR_PASSWORD."""
 _PAGE_LEVEL = 6
 """Level of the heading of a page: below all bookmarks."""
+_SHORTEST_DOUBLED = 8
+"""A shorter title that repeats itself may be a word that does."""
 _DEEPEST = 4
 """Bookmarks below this level are not used."""
 _HYPHEN = re.compile("[\x02\ufffe\u00ad]\\s*\r?\n?")
@@ -61,7 +63,7 @@ def read(source: Source) -> list[Part]:
         if getattr(error, "err_code", None) == _PASSWORD_ERROR or "password" in str(error).lower():
             raise encrypted(source) from error
         raise FileUnreadable(
-            f"{source.name!r} is a broken PDF file: {error}.",
+            f"{source.name!r} is a broken PDF file: {str(error).rstrip('.')}.",
             hint="It may be cut short; fetch it again.",
         ) from error
     count = len(document)
@@ -213,10 +215,29 @@ def _bookmarks(document: Pdf) -> dict[int, list[tuple[int, str]]]:
             break
         target = bookmark.get_dest()
         page = target.get_index() if target is not None else None
-        title = one_line(bookmark.get_title(), 300)
+        title = _single(one_line(bookmark.get_title(), 300))
         if page is not None and title:
             found.setdefault(page, []).append((bookmark.level + 1, title))
     return found
+
+
+def _single(title: str) -> str:
+    """A title without the repetition that Chromium writes: "1. 1. BeansBeans" is "1. Beans"."""
+    if len(title) < _SHORTEST_DOUBLED:
+        return title
+    pieces: list[str] = []
+    at = 0
+    rest = f"{title} "
+    while at < len(title):
+        for length in range(3, (len(rest) - at) // 2 + 1):
+            piece = rest[at : at + length]
+            if rest.startswith(piece, at + length):
+                pieces.append(piece)
+                at += 2 * length
+                break
+        else:
+            return title
+    return "".join(pieces).strip()
 
 
 def _described(document: Pdf) -> tuple[str, dict[str, object]]:

@@ -70,8 +70,12 @@ class _Process:
             )
         except OSError as error:
             raise _not_started(str(error)) from error
-        with self._killed_after(limits.START_SECONDS):
-            greeting = self._output.readline()
+        try:
+            with self._killed_after(limits.START_SECONDS):
+                greeting = self._output.readline()
+        except BaseException:  # an interruption, which leaves no process behind
+            self.close()
+            raise
         if greeting != _READY:
             self.close()
             reason = greeting.decode("utf-8", "replace").strip()

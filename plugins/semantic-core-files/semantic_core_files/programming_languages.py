@@ -26,8 +26,8 @@ class Language:
     """A language. name: in lower case, as after the fence of a code block. suffixes: of its files.
     definition: matches the line that begins a definition, with its name in one of the groups.
     comments: what comments, annotations and decorators above a definition begin with.
-    by_tokens: whether Python's own tokenizer finds the definitions. types_above: whether the type of
-    a function may be on the line above its name.
+    by_tokens: whether Python's own tokenizer finds the definitions. types_above: whether the type
+    of a function may be on the line above its name.
     """
 
     name: str

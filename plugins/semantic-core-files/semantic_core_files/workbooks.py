@@ -51,8 +51,9 @@ def read(source: Source) -> list[Part]:
     except PasswordError as error:
         raise encrypted(source) from error
     except (CalamineError, OSError, ValueError) as error:
+        reason = str(error)[:200].rstrip(".")
         raise FileUnreadable(
-            f"{source.name!r} is no workbook that can be read: {str(error)[:200]}.",
+            f"{source.name!r} is no workbook that can be read: {reason}.",
             hint="Open it in the program that made it and save it again.",
         ) from error
     fields["sheets"] = names

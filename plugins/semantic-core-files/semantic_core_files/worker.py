@@ -107,7 +107,7 @@ def _answer(request: dict[str, Any], data: bytes) -> dict[str, Any]:
         }
     # A library raises whatever it likes for a broken file; here that is an answer.
     except Exception as error:  # noqa: BLE001
-        reason = f"{type(error).__name__}: {error}"[:200]
+        reason = f"{type(error).__name__}: {error}"[:200].rstrip(".")
         return {
             "message": f"{source.name!r} could not be read: {reason}.",
             "hint": "It may be broken; open it in the program that made it and save it again.",

@@ -93,3 +93,20 @@ def test_titles_that_programs_leave_behind_are_none(read: Any, title: str, wante
 def test_a_pdf_without_text_says_so(read: Any) -> None:
     with pytest.raises(FileUnreadable, match="2 pages without any text.*ocrmypdf"):
         read("x.pdf", pdf([[], []]))
+
+
+@pytest.mark.parametrize(
+    ("title", "wanted"),
+    [
+        ("1. 1. BeansBeans", "1. Beans"),
+        ("Beans and peasBeans and peas", "Beans and peas"),
+        ("2.1. 2.1. Sowing in MaySowing in May", "2.1. Sowing in May"),
+        ("bonbon", "bonbon"),
+        ("Beans Beans and peas", "Beans Beans and peas"),
+    ],
+)
+def test_titles_that_a_browser_wrote_twice_are_read_once(
+    read: Any, title: str, wanted: str
+) -> None:
+    (document,) = read("x.pdf", pdf([["text"]], bookmarks=[(title, 0)]))
+    assert document.text.startswith(f"# {wanted}\n")

@@ -113,6 +113,7 @@ def test_every_kind_of_block_has_its_form(markup: str, wanted: str) -> None:
         ("<p>around</p><article>a</article>", "a\n"),
         ("<article>a</article><article>b</article>", "a\n\nb\n"),
         ("<div role=main>a</div><p>around", "a\n"),
+        ("<div class='x nav-panel'>Next</div>a<p class=nav-panels>b", "a\n\nb\n"),
         ("<article><header><h1>T</h1></header>x<nav>y</nav></article>", "# T\n\nx\n"),
     ],
 )
