@@ -16,7 +16,7 @@ from xml.parsers import expat
 from semantic_core.errors import FileUnreadable
 from semantic_core_files import limits
 from semantic_core_files.encodings import check_not_empty, wrong_format
-from semantic_core_files.parts import Source
+from semantic_core_files.parts import FileSource
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 """The beginning of old Office documents, and of encrypted new ones."""
@@ -43,7 +43,7 @@ class Archive:
     Raises FileUnreadable for a file that is no archive, is encrypted or expands to too much.
     """
 
-    def __init__(self, source: Source, wanted: str) -> None:
+    def __init__(self, source: FileSource, wanted: str) -> None:
         self.source = source
         self._wanted = wanted
         check_not_empty(source)
@@ -125,7 +125,7 @@ class Archive:
         )
 
 
-def encrypted(source: Source) -> FileUnreadable:
+def encrypted(source: FileSource) -> FileUnreadable:
     """The error for a file that a password protects."""
     return FileUnreadable(
         f"{source.name!r} is encrypted.",
@@ -133,25 +133,25 @@ def encrypted(source: Source) -> FileUnreadable:
     )
 
 
-def check_not_encrypted(source: Source) -> None:
+def check_not_encrypted(source: FileSource) -> None:
     """Raise FileUnreadable for an Office document that a password protects."""
     if source.data.startswith(OLE) and _ENCRYPTED_NAME in source.data:
         raise encrypted(source)
 
 
-def xml_root(source: Source, name: str, data: bytes) -> Element:
+def xml_root(source: FileSource, name: str, data: bytes) -> Element:
     """The root of XML, without its comments. Raises FileUnreadable as `check_xml` does."""
     builder = TreeBuilder()
     _parse(source, name, data, builder)
     return builder.close()
 
 
-def check_xml(source: Source, name: str, data: bytes) -> None:
+def check_xml(source: FileSource, name: str, data: bytes) -> None:
     """Raise FileUnreadable for XML that is broken, declares entities or is nested too deeply."""
     _parse(source, name, data, None)
 
 
-def _parse(source: Source, name: str, data: bytes, builder: TreeBuilder | None) -> None:
+def _parse(source: FileSource, name: str, data: bytes, builder: TreeBuilder | None) -> None:
     parser = expat.ParserCreate(namespace_separator="}")
     parser.buffer_text = True
     depth = 0

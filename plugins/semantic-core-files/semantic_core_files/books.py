@@ -15,7 +15,7 @@ from semantic_core_files.dates import iso_date
 from semantic_core_files.encodings import markup_text
 from semantic_core_files.markdown_text import joined
 from semantic_core_files.office import children, first, local
-from semantic_core_files.parts import Part, Source, check_size, part_of
+from semantic_core_files.parts import FilePart, FileSource, check_size, part_of
 from semantic_core_files.web_pages import markup_body
 
 _CONTAINER = "META-INF/container.xml"
@@ -32,7 +32,7 @@ _FIELDS = {
 """What a book says about itself, and the field of metadata that it becomes."""
 
 
-def read(source: Source) -> list[Part]:
+def read(source: FileSource) -> list[FilePart]:
     """The book as one document. Raises FileUnreadable for what is no book, or a protected one."""
     archive = Archive(source, "EPUB book")
     package = _package(archive)
@@ -59,7 +59,7 @@ def read(source: Source) -> list[Part]:
         if name in protected:
             raise encrypted(source)
         read_already.add(name)
-        page = Source(archive.read(name), f"{source.name}: {posixpath.basename(name)}")
+        page = FileSource(archive.read(name), f"{source.name}: {posixpath.basename(name)}")
         if page.data.strip():
             blocks.append(markup_body(source, markup_text(page, "chapter")))
             chars += len(blocks[-1])

@@ -9,7 +9,7 @@ import codecs
 import re
 
 from semantic_core.errors import FileUnreadable
-from semantic_core_files.parts import Source
+from semantic_core_files.parts import FileSource
 
 _BEGINNINGS = (
     (b"%PDF-", "a PDF file"),
@@ -42,7 +42,7 @@ _HEAD = 4_096
 """Bytes of a page in which its encoding is declared, four times what browsers look at."""
 
 
-def check_not_empty(source: Source) -> None:
+def check_not_empty(source: FileSource) -> None:
     """Raise FileUnreadable if there is nothing in the file."""
     if not source.data.strip(b"\0 \t\r\n"):
         raise FileUnreadable(f"{source.name!r} is empty.", hint="Leave it out, or fetch it again.")
@@ -56,7 +56,7 @@ def looks_like(data: bytes) -> str:
     return ""
 
 
-def wrong_format(source: Source, wanted: str) -> FileUnreadable:
+def wrong_format(source: FileSource, wanted: str) -> FileUnreadable:
     """The error for a file that is not of the wanted format, such as "PDF file"."""
     what = looks_like(source.data)
     if what:
@@ -70,7 +70,7 @@ def wrong_format(source: Source, wanted: str) -> FileUnreadable:
     )
 
 
-def text_of(source: Source, wanted: str, *, may_be_empty: bool = False) -> str:
+def text_of(source: FileSource, wanted: str, *, may_be_empty: bool = False) -> str:
     """The text of a file: UTF-8, UTF-16 or UTF-32 with a byte order mark, else Windows-1252.
 
     wanted: what the file should be, for the message. Raises FileUnreadable if it is binary, or
@@ -81,7 +81,7 @@ def text_of(source: Source, wanted: str, *, may_be_empty: bool = False) -> str:
     return _decoded(source, wanted, "")
 
 
-def markup_text(source: Source, wanted: str, declared: str = "") -> str:
+def markup_text(source: FileSource, wanted: str, declared: str = "") -> str:
     """The text of a page, in the encoding that it declares, as browsers do. declared: the encoding
     that came with the page, which counts more.
     """
@@ -104,7 +104,7 @@ def decoded(data: bytes, named: str) -> str:
     return data.decode("cp1252", "replace")
 
 
-def _decoded(source: Source, wanted: str, named: str) -> str:
+def _decoded(source: FileSource, wanted: str, named: str) -> str:
     check_not_empty(source)
     data = source.data
     for mark, encoding in _BOMS:

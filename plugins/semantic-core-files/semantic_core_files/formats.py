@@ -11,7 +11,7 @@ from importlib import import_module
 
 import attrs
 
-from semantic_core_files.parts import Part, Source
+from semantic_core_files.parts import FilePart, FileSource
 from semantic_core_files.programming_languages import BY_MEDIA_TYPE, BY_SUFFIX
 
 CODE = "code"
@@ -93,9 +93,9 @@ def format_of(suffix: str, media_type: str) -> str | None:
     return _BY_SUFFIX.get(suffix.lower()) or _BY_TYPE.get(media_type.lower())
 
 
-def read_here(name: str, source: Source) -> list[Part]:
+def read_here(name: str, source: FileSource) -> list[FilePart]:
     """Read a file in this process. name: of its format. Raises FileUnreadable."""
     module, _, function = BY_NAME[name].reader.partition(":")
     reader = getattr(import_module(f"semantic_core_files.{module}"), function)
-    parts: list[Part] = reader(source)
+    parts: list[FilePart] = reader(source)
     return parts

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from semantic_core_files import markdown_text
-from semantic_core_files.html_tree import AROUND, AROUND_ROLES, NO_CONTENT, Table, Tree
+from semantic_core_files.html_tree import AROUND, AROUND_ROLES, NO_CONTENT, PageTable, Tree
 from semantic_core_files.parts import words
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def markdown(tree: Tree, *, whole: bool) -> str:
 
 
 class _Writer:
-    def __init__(self, tables: dict[int, Table], whole: bool) -> None:
+    def __init__(self, tables: dict[int, PageTable], whole: bool) -> None:
         self._tables = tables
         self._whole = whole
         self._out: list[str] = []

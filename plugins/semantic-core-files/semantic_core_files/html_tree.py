@@ -13,7 +13,7 @@ import attrs
 
 from semantic_core.errors import FileUnreadable
 from semantic_core_files import limits
-from semantic_core_files.parts import Source, words
+from semantic_core_files.parts import FileSource, words
 
 if TYPE_CHECKING:
     Node = Any
@@ -46,7 +46,7 @@ _CLOSED_BY_OTHERS = words(
 
 
 @attrs.define
-class Table:
+class PageTable:
     """What decides whether a table has rows of data or lays out a page."""
 
     is_layout: bool = False
@@ -60,10 +60,10 @@ class Tree:
 
     parser: Node
     root: Node
-    tables: dict[int, Table]
+    tables: dict[int, PageTable]
 
 
-def parse(source: Source, text: str, *, whole: bool) -> Tree:
+def parse(source: FileSource, text: str, *, whole: bool) -> Tree:
     """The tree of a page. whole: read all of it, as of a book or a message; otherwise the content
     without what surrounds it. Raises FileUnreadable for elements that are nested too deeply.
     """
@@ -71,10 +71,10 @@ def parse(source: Source, text: str, *, whole: bool) -> Tree:
 
     _check_nesting(source, text)
     parser = LexborHTMLParser(text)
-    tables: dict[int, Table] = {}
+    tables: dict[int, PageTable] = {}
     mains: list[Node] = []
     articles: list[Node] = []
-    open_tables: list[Table] = []
+    open_tables: list[PageTable] = []
     body = parser.body if parser.body is not None else parser.root
     for node, is_start in _steps(source, body):
         tag = node.tag
@@ -84,7 +84,7 @@ def parse(source: Source, text: str, *, whole: bool) -> Tree:
                 continue
             if open_tables:
                 open_tables[-1].is_layout = True
-            table = Table(node.attributes.get("role") in ("presentation", "none"))
+            table = PageTable(node.attributes.get("role") in ("presentation", "none"))
             tables[node.mem_id] = table
             open_tables.append(table)
         elif not is_start:
@@ -107,7 +107,7 @@ def parse(source: Source, text: str, *, whole: bool) -> Tree:
     return Tree(parser, root, tables)
 
 
-def _steps(source: Source, root: Node) -> Iterator[tuple[Node, bool]]:
+def _steps(source: FileSource, root: Node) -> Iterator[tuple[Node, bool]]:
     """Every element of a tree twice: at its start (True) and at its end (False)."""
     above: list[Node] = []
     node = root
@@ -132,7 +132,7 @@ def _steps(source: Source, root: Node) -> Iterator[tuple[Node, bool]]:
         node = following
 
 
-def _check_nesting(source: Source, text: str) -> None:
+def _check_nesting(source: FileSource, text: str) -> None:
     """Refuse what the parser would need hours for: its time grows with the square of the depth."""
     depth = 0
     for found in _TAG.finditer(text):
@@ -144,7 +144,7 @@ def _check_nesting(source: Source, text: str) -> None:
             raise _too_deep(source)
 
 
-def _too_deep(source: Source) -> FileUnreadable:
+def _too_deep(source: FileSource) -> FileUnreadable:
     return FileUnreadable(
         f"{source.name!r} has elements nested deeper than {limits.MAX_HTML_NESTING:,}.",
         hint="No browser shows such a page; leave it out.",

@@ -23,8 +23,8 @@ from semantic_core_files.mail_text import flowed, own_text
 from semantic_core_files.parts import (
     MARKDOWN,
     PLAIN,
-    Part,
-    Source,
+    FilePart,
+    FileSource,
     Value,
     check_size,
     one_line,
@@ -62,7 +62,7 @@ class _Message:
     attachments: list[tuple[str, str, bytes]]
 
 
-def read(source: Source) -> list[Part]:
+def read(source: FileSource) -> list[FilePart]:
     """The message as the first document, then one for each attachment that can be read. Raises
     FileUnreadable for what is no message.
     """
@@ -72,7 +72,7 @@ def read(source: Source) -> list[Part]:
     return list(_parts_of(source, source.data, ""))
 
 
-def read_mailbox(source: Source) -> list[Part]:
+def read_mailbox(source: FileSource) -> list[FilePart]:
     """A document that names the mailbox, then one for each message and each attachment that can
     be read. A message that is there twice becomes one document.
 
@@ -86,7 +86,7 @@ def read_mailbox(source: Source) -> list[Part]:
         raise wrong_format(source, "mailbox")
     ends = [start for start, _ in begins[1:]] + [len(source.data)]
     seen: dict[str, str] = {}
-    parts: list[Part] = []
+    parts: list[FilePart] = []
     unreadable = 0
     repeated = 0
     chars = 0
@@ -139,14 +139,14 @@ def _message_id(data: bytes) -> str:
     return inside[1] if inside else text
 
 
-def _parts_of(source: Source, data: bytes, name: str) -> Iterator[Part]:
+def _parts_of(source: FileSource, data: bytes, name: str) -> Iterator[FilePart]:
     """The document of a message, and those of its attachments. name: of its part; "" for the file
     itself.
     """
     message = _taken_apart(source, data)
     names = [one_line(attached[0]) for attached in message.attachments]
     message.fields["attachments"] = names
-    documents: list[Part] = []
+    documents: list[FilePart] = []
     unread: list[str] = []
     taken: set[str] = set()
     for shown, media_type, content in message.attachments[: limits.MAX_ATTACHMENTS]:
@@ -180,11 +180,11 @@ def _parts_of(source: Source, data: bytes, name: str) -> Iterator[Part]:
     yield from documents
 
 
-def _attached(source: Source, name: str, media_type: str, content: bytes) -> list[Part]:
+def _attached(source: FileSource, name: str, media_type: str, content: bytes) -> list[FilePart]:
     """The documents of an attachment. Raises FileUnreadable if no reader reads it."""
     from semantic_core_files.formats import format_of, read_here
 
-    inner = Source(content, name, media_type, source.depth + 1)
+    inner = FileSource(content, name, media_type, source.depth + 1)
     format_name = format_of(inner.suffix, media_type)
     if format_name is None and media_type == "text/plain":
         check_not_empty(inner)
@@ -197,7 +197,7 @@ def _attached(source: Source, name: str, media_type: str, content: bytes) -> lis
     return read_here(format_name, inner)
 
 
-def _taken_apart(source: Source, data: bytes) -> _Message:
+def _taken_apart(source: FileSource, data: bytes) -> _Message:
     try:
         message = message_from_bytes(data, policy=policy)
     except RecursionError as error:
@@ -230,7 +230,7 @@ def _taken_apart(source: Source, data: bytes) -> _Message:
     )
 
 
-def _leaves(source: Source, message: EmailMessage) -> Iterator[EmailMessage]:
+def _leaves(source: FileSource, message: EmailMessage) -> Iterator[EmailMessage]:
     """The parts of a message that have content, in order; an attached message is one part."""
     waiting: list[tuple[EmailMessage, int]] = [(message, 0)]
     while waiting:
@@ -245,7 +245,7 @@ def _leaves(source: Source, message: EmailMessage) -> Iterator[EmailMessage]:
             yield part
 
 
-def _too_deep(source: Source) -> FileUnreadable:
+def _too_deep(source: FileSource) -> FileUnreadable:
     return FileUnreadable(
         f"{source.name!r} has parts nested deeper than {limits.MAX_MIME_NESTING}.",
         hint="No mail program writes such a message; leave it out.",
@@ -282,7 +282,9 @@ def _inside(part: EmailMessage) -> list[EmailMessage] | None:
     return [child for child in payload if isinstance(child, EmailMessage)]
 
 
-def _body(source: Source, texts: list[tuple[str, EmailMessage]], *, whole: bool) -> tuple[str, str]:
+def _body(
+    source: FileSource, texts: list[tuple[str, EmailMessage]], *, whole: bool
+) -> tuple[str, str]:
     """What the writer of a message wrote, and its media type. whole: with what it quotes."""
     is_page = any(kind == "text/html" for kind, _ in texts)
     pieces: list[str] = []

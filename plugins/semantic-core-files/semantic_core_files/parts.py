@@ -42,7 +42,7 @@ def words(text: str) -> frozenset[str]:
 
 
 @attrs.frozen
-class Source:
+class FileSource:
     """A file to read. name: without folders. media_type: as the caller gave it; "" if unknown.
     depth: how many files it is inside of; an attachment of a message has 1.
     """
@@ -66,7 +66,7 @@ class Source:
 
 
 @attrs.frozen
-class Part:
+class FilePart:
     """A document of a file. part: "" for the document of the file itself, otherwise a name that is
     unique within the file.
     """
@@ -80,7 +80,7 @@ class Part:
 
 
 def part_of(
-    source: Source,
+    source: FileSource,
     text: str,
     *,
     part: str = "",
@@ -88,12 +88,12 @@ def part_of(
     media_type: str = MARKDOWN,
     metadata: Mapping[str, Any] | None = None,
     language: str | None = None,
-) -> Part:
+) -> FilePart:
     """A document made of what was found in a file: characters that cannot be stored are left out,
     and so are fields of metadata that are empty. Raises FileUnreadable if the text is too long.
     """
     check_size(source, len(text))
-    return Part(
+    return FilePart(
         without_unwanted(text),
         part=part,
         title=one_line(title),
@@ -103,7 +103,7 @@ def part_of(
     )
 
 
-def check_size(source: Source, chars: int) -> None:
+def check_size(source: FileSource, chars: int) -> None:
     """Raise FileUnreadable if a file has more text than one file may have."""
     if chars > limits.MAX_TEXT_CHARS:
         raise FileUnreadable(

@@ -16,7 +16,7 @@ from semantic_core_files import limits, markdown_text
 from semantic_core_files.archives import encrypted
 from semantic_core_files.dates import pdf_date
 from semantic_core_files.encodings import check_not_empty, wrong_format
-from semantic_core_files.parts import Part, Source, check_size, one_line, part_of
+from semantic_core_files.parts import FilePart, FileSource, check_size, one_line, part_of
 
 if TYPE_CHECKING:
     Pdf = Any
@@ -48,7 +48,7 @@ _FIELDS = {"Author": "author", "Subject": "subject"}
 _DATES = {"CreationDate": "created", "ModDate": "modified"}
 
 
-def read(source: Source) -> list[Part]:
+def read(source: FileSource) -> list[FilePart]:
     """The PDF as one document. Raises FileUnreadable for what is no PDF, is protected by a
     password, has too many pages, or has pictures only.
     """
@@ -255,7 +255,7 @@ def _described(document: Pdf) -> tuple[str, dict[str, object]]:
     return title, fields
 
 
-def _without_text(source: Source, count: int, failed: list[str]) -> FileUnreadable:
+def _without_text(source: FileSource, count: int, failed: list[str]) -> FileUnreadable:
     if len(failed) == count:
         return FileUnreadable(
             f"{source.name!r} is a broken PDF file: none of its {count} pages can be read.",

@@ -26,7 +26,7 @@ from semantic_core.errors import FileUnreadable
 from semantic_core.types import FileContent
 from semantic_core_files import limits
 from semantic_core_files.formats import CODE, read_here
-from semantic_core_files.parts import Part, Source
+from semantic_core_files.parts import FilePart, FileSource
 
 _BOOT = """
 import sys
@@ -99,7 +99,7 @@ class _Process:
         """The process id."""
         return self._child.pid
 
-    def ask(self, format_name: str, source: Source, seconds: float) -> dict[str, Any]:
+    def ask(self, format_name: str, source: FileSource, seconds: float) -> dict[str, Any]:
         """The answer for one file. Raises _Ended if there is none, TimeoutError if it took too
         long.
         """
@@ -184,7 +184,7 @@ class ReaderProcesses:
         self._lock = threading.Lock()
         self._turns = threading.BoundedSemaphore(limits.READER_PROCESSES)
 
-    def read(self, format_name: str, source: Source) -> list[Part]:
+    def read(self, format_name: str, source: FileSource) -> list[FilePart]:
         """The documents of a file. Raises FileUnreadable, also if it takes too much."""
         check_bytes(source)
         seconds = limits.SECONDS + limits.SECONDS_PER_MEGABYTE * len(source.data) / 1_000_000
@@ -192,7 +192,7 @@ class ReaderProcesses:
             answer = self._answer(format_name, source, seconds)
         if "message" in answer:
             raise FileUnreadable(answer["message"], hint=answer["hint"])
-        return [Part(*row) for row in answer["parts"]]
+        return [FilePart(*row) for row in answer["parts"]]
 
     def close(self) -> None:
         """End all processes that are idle."""
@@ -210,7 +210,7 @@ class ReaderProcesses:
         self._lock = threading.Lock()
         self._turns = threading.BoundedSemaphore(limits.READER_PROCESSES)
 
-    def _answer(self, format_name: str, source: Source, seconds: float) -> dict[str, Any]:
+    def _answer(self, format_name: str, source: FileSource, seconds: float) -> dict[str, Any]:
         while True:
             process = self._taken()
             is_new = process.files == 0
@@ -262,7 +262,7 @@ if hasattr(os, "register_at_fork"):
 
 def read_file(format_name: str, file: FileContent) -> Sequence[Document]:
     """The documents of a file. format_name: one of `formats`. Raises FileUnreadable."""
-    source = Source(file.data, file.name, file.media_type)
+    source = FileSource(file.data, file.name, file.media_type)
     if format_name == CODE:
         check_bytes(source)
         parts = read_here(format_name, source)
@@ -271,7 +271,7 @@ def read_file(format_name: str, file: FileContent) -> Sequence[Document]:
     return [_document(file, part) for part in parts]
 
 
-def check_bytes(source: Source) -> None:
+def check_bytes(source: FileSource) -> None:
     """Raise FileUnreadable if a file is too large."""
     size = len(source.data)
     if size > limits.MAX_FILE_BYTES:
@@ -281,7 +281,7 @@ def check_bytes(source: Source) -> None:
         )
 
 
-def _document(file: FileContent, part: Part) -> Document:
+def _document(file: FileContent, part: FilePart) -> Document:
     name = part.part
     room = _LONGEST_KEY - len(file.ref.key) - 1
     if len(name) > room:

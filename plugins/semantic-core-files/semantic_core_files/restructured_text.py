@@ -12,7 +12,7 @@ import re
 
 from semantic_core_files import markdown_text
 from semantic_core_files.encodings import text_of
-from semantic_core_files.parts import Part, Source, part_of, words
+from semantic_core_files.parts import FilePart, FileSource, part_of, words
 
 _ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1+\s*$")
 _DIRECTIVE = re.compile(r"(\s*)\.\.\s+(?:([\w:+.-]+)::(?:\s+(.*))?)?$")
@@ -45,7 +45,7 @@ _METADATA = {
 _MOST_DEPTH = 6
 
 
-def read(source: Source) -> list[Part]:
+def read(source: FileSource) -> list[FilePart]:
     """The file as one document. Raises FileUnreadable for a binary one."""
     lines = text_of(source, "reStructuredText file").expandtabs(8).splitlines()
     reader = _Reader(lines)

@@ -22,9 +22,9 @@ from semantic_core_files.encodings import text_of
 from semantic_core_files.parts import (
     MARKDOWN,
     PLAIN,
-    Part,
+    FilePart,
+    FileSource,
     Scalar,
-    Source,
     check_size,
     one_line,
     part_name,
@@ -61,19 +61,19 @@ _LONGEST_METADATA = 500
 Row = Mapping[str, object]
 
 
-def read_csv(source: Source) -> list[Part]:
+def read_csv(source: FileSource) -> list[FilePart]:
     """The rows of a CSV file; the first line names the columns. The delimiter is found: a comma,
     semicolon, tab or bar. Raises FileUnreadable for what is no table.
     """
     return _read_table(source, text_of(source, "CSV file"), "")
 
 
-def read_tsv(source: Source) -> list[Part]:
+def read_tsv(source: FileSource) -> list[FilePart]:
     """The same for columns that are divided by tabs."""
     return _read_table(source, text_of(source, "TSV file"), "\t")
 
 
-def read_json_lines(source: Source) -> list[Part]:
+def read_json_lines(source: FileSource) -> list[FilePart]:
     """One document for each line of JSON: an object, or a value of another kind. Raises
     FileUnreadable for a line that is no JSON, and names it.
     """
@@ -92,7 +92,7 @@ def read_json_lines(source: Source) -> list[Part]:
     return _documents(source, list(columns), rows)
 
 
-def _read_table(source: Source, text: str, delimiter: str) -> list[Part]:
+def _read_table(source: FileSource, text: str, delimiter: str) -> list[FilePart]:
     if not delimiter:
         delimiter = _delimiter(text)
     records = _records(source, text, delimiter)
@@ -141,7 +141,7 @@ def _delimiter(text: str) -> str:
     return best
 
 
-def _records(source: Source, text: str, delimiter: str) -> Iterator[list[str]]:
+def _records(source: FileSource, text: str, delimiter: str) -> Iterator[list[str]]:
     csv.field_size_limit(_MOST_FIELD)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     while True:
@@ -157,7 +157,7 @@ def _records(source: Source, text: str, delimiter: str) -> Iterator[list[str]]:
         yield record
 
 
-def _check_columns(source: Source, count: int) -> None:
+def _check_columns(source: FileSource, count: int) -> None:
     if count > limits.MAX_TABLE_COLUMNS:
         raise FileUnreadable(
             f"{source.name!r} has {count:,} columns, the most is {limits.MAX_TABLE_COLUMNS:,}.",
@@ -198,7 +198,7 @@ def _number(cell: object) -> Scalar:
     return int(text) if _INT.fullmatch(text) else float(text)
 
 
-def _json(source: Source, line: str, number: int) -> object:
+def _json(source: FileSource, line: str, number: int) -> object:
     if _depth(line) > limits.MAX_JSON_NESTING:
         raise FileUnreadable(
             f"{source.name!r} has values nested deeper than {limits.MAX_JSON_NESTING} in line "
@@ -239,7 +239,7 @@ def _flat(value: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     return fields
 
 
-def _documents(source: Source, columns: list[str], rows: list[Row]) -> list[Part]:
+def _documents(source: FileSource, columns: list[str], rows: list[Row]) -> list[FilePart]:
     """A document for the file, and one for each row; or one with the whole table."""
     fields: dict[str, object] = {"rows": len(rows), "columns": columns[: limits.MAX_COLUMNS]}
     if len(rows) > limits.MAX_ROWS or len(columns) > limits.MAX_COLUMNS:
@@ -282,7 +282,9 @@ def _documents(source: Source, columns: list[str], rows: list[Row]) -> list[Part
     return parts
 
 
-def _whole(source: Source, columns: list[str], rows: list[Row], fields: dict[str, object]) -> Part:
+def _whole(
+    source: FileSource, columns: list[str], rows: list[Row], fields: dict[str, object]
+) -> FilePart:
     table: list[list[str]] = [columns]
     chars = 0
     for row in rows:

@@ -18,7 +18,7 @@ from semantic_core_files.office import (
     relation_id,
     relations,
 )
-from semantic_core_files.parts import Part, Source, one_line, part_of
+from semantic_core_files.parts import FilePart, FileSource, one_line, part_of
 
 _PRESENTATION = "ppt/presentation.xml"
 _TITLES = frozenset({"title", "ctrTitle"})
@@ -28,7 +28,7 @@ _DEEPEST = 6
 """Bullets are indented up to this level."""
 
 
-def read(source: Source) -> list[Part]:
+def read(source: FileSource) -> list[FilePart]:
     """The presentation as one document, in the order of its slides; hidden slides too, because
     they are part of the file. Raises FileUnreadable for what is no presentation.
     """

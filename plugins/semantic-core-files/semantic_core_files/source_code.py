@@ -20,7 +20,7 @@ import attrs
 
 from semantic_core import Chunk, ChunkId, Document
 from semantic_core_files.encodings import text_of
-from semantic_core_files.parts import Part, Source, part_of
+from semantic_core_files.parts import FilePart, FileSource, part_of
 from semantic_core_files.programming_languages import (
     BY_MEDIA_TYPE,
     BY_SUFFIX,
@@ -66,7 +66,7 @@ class _Piece:
     path: tuple[str, ...]
 
 
-def read(source: Source) -> list[Part]:
+def read(source: FileSource) -> list[FilePart]:
     """The file as one document, its text unchanged; an empty one too, as packages of Python have
     them. Raises FileUnreadable for a binary file.
     """

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from semantic_core_files import html_markdown, html_tree
 from semantic_core_files.dates import iso_date
 from semantic_core_files.encodings import markup_text
-from semantic_core_files.parts import Part, Source, one_line, part_of
+from semantic_core_files.parts import FilePart, FileSource, one_line, part_of
 
 if TYPE_CHECKING:
     from semantic_core_files.html_tree import Node
@@ -39,7 +39,7 @@ _META = {
 _DATES = frozenset({"published", "modified"})
 
 
-def read(source: Source) -> list[Part]:
+def read(source: FileSource) -> list[FilePart]:
     """The page as one document. Raises FileUnreadable for what is no page."""
     text = markup_text(source, "web page")
     tree = html_tree.parse(source, text, whole=False)
@@ -60,7 +60,7 @@ def read(source: Source) -> list[Part]:
     ]
 
 
-def markup_body(source: Source, text: str) -> str:
+def markup_body(source: FileSource, text: str) -> str:
     """All the content of markup, as Markdown: of a chapter, or of the text of a message."""
     return html_markdown.markdown(html_tree.parse(source, text, whole=True), whole=True)
 

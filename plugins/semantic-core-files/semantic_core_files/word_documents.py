@@ -9,7 +9,7 @@ import io
 
 from semantic_core_files.archives import Archive
 from semantic_core_files.office import properties
-from semantic_core_files.parts import Part, Source, part_of
+from semantic_core_files.parts import FilePart, FileSource, part_of
 from semantic_core_files.web_pages import heading_of, markup_body
 
 _STYLES = """
@@ -24,7 +24,7 @@ comment-reference =>
 """What mammoth's own table of styles does not have. Comments are left out."""
 
 
-def read(source: Source) -> list[Part]:
+def read(source: FileSource) -> list[FilePart]:
     """The document without its page headers and footers; footnotes are at its end, text that was
     deleted under revision is left out. Raises FileUnreadable for what is no Word document.
     """

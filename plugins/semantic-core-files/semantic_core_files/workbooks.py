@@ -13,10 +13,10 @@ from semantic_core_files import limits, markdown_text
 from semantic_core_files.archives import OLE, Archive, check_not_encrypted, encrypted
 from semantic_core_files.encodings import check_not_empty, wrong_format
 from semantic_core_files.office import properties
-from semantic_core_files.parts import Part, Source, check_size, part_of
+from semantic_core_files.parts import FilePart, FileSource, check_size, part_of
 
 
-def read(source: Source) -> list[Part]:
+def read(source: FileSource) -> list[FilePart]:
     """The workbook as one document: a heading for each visible sheet, and its cells as a table
     whose first row is the header. Raises FileUnreadable for what is no workbook.
     """
@@ -68,7 +68,7 @@ def read(source: Source) -> list[Part]:
     ]
 
 
-def _checked(source: Source) -> tuple[str, dict[str, object], str]:
+def _checked(source: FileSource) -> tuple[str, dict[str, object], str]:
     """Title, metadata and language of a workbook that is harmless."""
     check_not_empty(source)
     check_not_encrypted(source)

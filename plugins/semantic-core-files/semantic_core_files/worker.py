@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 from semantic_core.errors import FileUnreadable
 from semantic_core_files import limits
 from semantic_core_files.formats import read_here
-from semantic_core_files.parts import Part, Source
+from semantic_core_files.parts import FilePart, FileSource
 
 READY = b"ready\n"
 """The first line of the answers, when all is set up."""
@@ -83,7 +83,7 @@ def _limit_memory() -> None:
 
 
 def _answer(request: dict[str, Any], data: bytes) -> dict[str, Any]:
-    source = Source(data, request["name"], request["media_type"])
+    source = FileSource(data, request["name"], request["media_type"])
     # Ends this process if the one that asked is gone and cannot.
     faulthandler.dump_traceback_later(request["seconds"] + 5, exit=True)
     try:
@@ -116,7 +116,7 @@ def _answer(request: dict[str, Any], data: bytes) -> dict[str, Any]:
         faulthandler.cancel_dump_traceback_later()
 
 
-def packed(parts: Sequence[Part]) -> list[list[Any]]:
+def packed(parts: Sequence[FilePart]) -> list[list[Any]]:
     """Documents as JSON can have them."""
     return [
         [one.text, one.part, one.title, one.media_type, dict(one.metadata), one.language]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from semantic_core_files.encodings import decoded, looks_like, markup_text, text_of
-from semantic_core_files.parts import Source
+from semantic_core_files.parts import FileSource
 
 from semantic_core.errors import FileUnreadable
 
@@ -16,9 +16,9 @@ from semantic_core.errors import FileUnreadable
 def test_unicode_is_read_as_it_was_written(text: str) -> None:
     if not text.strip("\0 \t\r\n") or looks_like(text.encode()):
         return
-    assert text_of(Source(text.encode(), "x"), "table") == text
+    assert text_of(FileSource(text.encode(), "x"), "table") == text
     for encoding in ("utf-8-sig", "utf-16", "utf-32"):
-        assert text_of(Source(text.encode(encoding), "x"), "table") == text
+        assert text_of(FileSource(text.encode(encoding), "x"), "table") == text
 
 
 @settings(deadline=None)
@@ -26,13 +26,13 @@ def test_unicode_is_read_as_it_was_written(text: str) -> None:
 def test_any_bytes_are_text_or_refused(data: bytes) -> None:
     for read in (text_of, markup_text):
         try:
-            assert isinstance(read(Source(data, "x"), "table"), str)
+            assert isinstance(read(FileSource(data, "x"), "table"), str)
         except FileUnreadable as error:
             assert error.hint
 
 
 def test_windows_text_is_read_where_utf_8_fails() -> None:
-    assert text_of(Source("für „x“".encode("cp1252"), "x"), "table") == "für „x“"
+    assert text_of(FileSource("für „x“".encode("cp1252"), "x"), "table") == "für „x“"
     assert decoded(b"\x81", "") == "\ufffd"
 
 
@@ -43,6 +43,6 @@ def test_names_that_are_no_encodings_of_text_are_ignored(name: str) -> None:
 
 def test_a_binary_file_is_named_for_what_it_is() -> None:
     with pytest.raises(FileUnreadable, match="'x' is no table: it begins like a PDF file"):
-        text_of(Source(b"%PDF-1.7", "x"), "table")
+        text_of(FileSource(b"%PDF-1.7", "x"), "table")
     with pytest.raises(FileUnreadable, match="'x' is no table: it begins with b'a"):
-        text_of(Source(b"a\0b", "x"), "table")
+        text_of(FileSource(b"a\0b", "x"), "table")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from making import SAMPLES
 from semantic_core_files.formats import BY_NAME, CODE, FORMATS, format_of, keys, read_here
-from semantic_core_files.parts import Source
+from semantic_core_files.parts import FileSource
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -37,7 +37,7 @@ def test_a_suffix_counts_more_than_a_media_type() -> None:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_reading_here_and_in_a_process_give_the_same(name: str, read: object) -> None:
     data, _ = SAMPLES[name]
-    found = read_here(format_of(f".{name.rpartition('.')[2]}", "") or CODE, Source(data, name))
+    found = read_here(format_of(f".{name.rpartition('.')[2]}", "") or CODE, FileSource(data, name))
     documents = read(name, data)  # type: ignore[operator]
     assert [part.text for part in found] == [document.text for document in documents]
     assert [part.title for part in found] == [document.title for document in documents]

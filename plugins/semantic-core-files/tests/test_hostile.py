@@ -13,7 +13,7 @@ from hostile import BEARABLE, HOSTILE
 from making import pdf, report
 from semantic_core_files import limits
 from semantic_core_files.archives import Archive
-from semantic_core_files.parts import Source
+from semantic_core_files.parts import FileSource
 from semantic_core_files.processes import processes
 
 from semantic_core import Document
@@ -73,7 +73,7 @@ def test_an_archive_is_checked_before_it_is_expanded() -> None:
     assert len(data) < 100_000
     started = time.perf_counter()
     with pytest.raises(FileUnreadable):
-        Archive(Source(data, "x"), "document")
+        Archive(FileSource(data, "x"), "document")
     assert time.perf_counter() - started < 0.5
 
 

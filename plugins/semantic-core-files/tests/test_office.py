@@ -16,7 +16,7 @@ from making import (
 )
 from semantic_core_files.archives import Archive
 from semantic_core_files.office import properties, relations
-from semantic_core_files.parts import Source
+from semantic_core_files.parts import FileSource
 
 from semantic_core.errors import FileUnreadable
 
@@ -75,7 +75,7 @@ def test_too_many_cells_are_refused_by_sheet(read: Any) -> None:
 
 
 def test_relations_lead_to_entries_of_the_archive_only() -> None:
-    archive = Archive(Source(slide_show(), "x.pptx"), "presentation")
+    archive = Archive(FileSource(slide_show(), "x.pptx"), "presentation")
     found = relations(archive, "ppt/slides/slide9.xml")
     assert found == {"n": ("notesSlide", "ppt/notesSlides/notesSlide1.xml")}
     assert relations(archive, "ppt/none.xml") == {}

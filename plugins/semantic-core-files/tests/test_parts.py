@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from semantic_core_files import limits
-from semantic_core_files.parts import Source, language_tag, one_line, part_name, part_of
+from semantic_core_files.parts import FileSource, language_tag, one_line, part_name, part_of
 
 from semantic_core import Document, Ref
 from semantic_core.errors import FileUnreadable
 
-SOURCE = Source(b"", "a.b.txt")
+SOURCE = FileSource(b"", "a.b.txt")
 ANY_VALUE = st.one_of(
     st.text(),
     st.integers(),
@@ -26,9 +26,9 @@ ANY_VALUE = st.one_of(
 
 def test_a_name_has_a_stem_and_a_suffix() -> None:
     assert (SOURCE.stem, SOURCE.suffix) == ("a.b", ".txt")
-    assert (Source(b"", "X.PDF").stem, Source(b"", "X.PDF").suffix) == ("X", ".pdf")
+    assert (FileSource(b"", "X.PDF").stem, FileSource(b"", "X.PDF").suffix) == ("X", ".pdf")
     for name in ("x", ".hidden", ""):
-        assert (Source(b"", name).stem, Source(b"", name).suffix) == (name, "")
+        assert (FileSource(b"", name).stem, FileSource(b"", name).suffix) == (name, "")
 
 
 @settings(deadline=None)

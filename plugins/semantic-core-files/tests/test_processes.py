@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from making import PAGE, SAMPLES, pdf, report
 from semantic_core_files import limits
-from semantic_core_files.parts import Source
+from semantic_core_files.parts import FileSource
 from semantic_core_files.processes import _BOOT as boot_of_processes
 from semantic_core_files.processes import ReaderProcesses, processes, read_file
 from semantic_core_files.worker import READY
@@ -44,7 +44,7 @@ def pool() -> Any:
 
 
 def page(pool: ReaderProcesses, text: str = "text") -> str:
-    return pool.read("page", Source(f"<p>{text}".encode(), "x.html"))[0].text
+    return pool.read("page", FileSource(f"<p>{text}".encode(), "x.html"))[0].text
 
 
 def run(command: list[str], folder: Path, **given: Any) -> str:
@@ -96,7 +96,7 @@ def test_a_process_that_is_killed_at_work_is_replaced(pool: ReaderProcesses) -> 
 
     killer = threading.Thread(target=kill)
     killer.start()
-    (part,) = pool.read("pdf", Source(slow, "x.pdf"))
+    (part,) = pool.read("pdf", FileSource(slow, "x.pdf"))
     killer.join()
     assert part.metadata["pages"] == 3_000
     assert pool._idle[0].pid != process.pid
@@ -128,7 +128,7 @@ def test_an_interruption_leaves_no_answer_for_the_next_file(pool: ReaderProcesse
     signal.setitimer(signal.ITIMER_REAL, 0.1)
     try:
         with pytest.raises(Stop):
-            pool.read("pdf", Source(slow, "x.pdf"))
+            pool.read("pdf", FileSource(slow, "x.pdf"))
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -298,6 +298,6 @@ def test_long_keys_leave_room_for_their_parts() -> None:
 
 
 def test_the_answer_is_that_of_the_page(pool: ReaderProcesses) -> None:
-    (part,) = pool.read("page", Source(PAGE, "seite.html"))
+    (part,) = pool.read("page", FileSource(PAGE, "seite.html"))
     assert part.language == "de-DE"
     assert part.metadata["keywords"] == ["a", "b"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from making import LINES, TABLE
 from semantic_core_files import limits, rows
-from semantic_core_files.parts import Source
+from semantic_core_files.parts import FileSource
 
 from semantic_core.errors import FileUnreadable
 
@@ -97,4 +97,4 @@ def test_too_many_values_are_refused_before_they_fill_the_memory() -> None:
     line = b"," * 999 + b"x\n"
     data = line * (limits.MAX_CELLS // 1_000 + 2)
     with pytest.raises(FileUnreadable, match="more than 2,000,000 values"):
-        rows.read_csv(Source(data, "x.csv"))
+        rows.read_csv(FileSource(data, "x.csv"))

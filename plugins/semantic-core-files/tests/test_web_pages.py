@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from making import PAGE
 from semantic_core_files import html_markdown, html_tree, limits
-from semantic_core_files.parts import Source
+from semantic_core_files.parts import FileSource
 from semantic_core_files.web_pages import heading_of, markup_body
 
 WANTED = """\
@@ -46,11 +46,11 @@ Ein Bild
 
 
 def body(markup: str) -> str:
-    return markup_body(Source(b"", "x.html"), markup)
+    return markup_body(FileSource(b"", "x.html"), markup)
 
 
 def content(markup: str) -> str:
-    tree = html_tree.parse(Source(b"", "x.html"), markup, whole=False)
+    tree = html_tree.parse(FileSource(b"", "x.html"), markup, whole=False)
     return html_markdown.markdown(tree, whole=False)
 
 
