@@ -1,6 +1,9 @@
 """Checks the answers of plugins: each function returns what is wrong with an answer, in words, or
 "" for an answer that keeps the contract of its hook.
 
+What it returns about a search never has an id in it, because results show it, and the id may be of
+a document that whoever asks must not know of. It has the place of the id instead, from 1.
+
 Tested by tests/plugins/test_host.py and tests/plugins/test_rerankers.py.
 """
 
@@ -8,7 +11,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, get_args
 
@@ -199,16 +201,15 @@ def ranking_fault(ranking: Any, known: Set[ChunkId] | None) -> str:
         return f"wanted a Ranking, got {named(ranking)}"
     for id in ranking.ids:
         if not (isinstance(id, ChunkId) and isinstance(id.ref, Ref) and _is_place(id.position)):
-            return f"wanted ChunkIds, got {clip(id)}"
+            return f"wanted ChunkIds, got {named(id)}"
     ids = set(ranking.ids)
     if known is not None and not ids <= known:
-        stranger = next(id for id in ranking.ids if id not in known)
-        return f"wanted ids of the rankings it was given, got {stranger}"
-    for id, score in zip(ranking.ids, ranking.scores, strict=True):
+        return f"wanted ids of the rankings it was given, got another{_at(ranking.ids, known)}"
+    for place, score in enumerate(ranking.scores, 1):
         if not _is_finite(score):
-            return f"wanted a finite score for {id}, got {clip(score)}"
+            return f"wanted finite scores, got {clip(score)} at place {place}"
     if len(ids) != len(ranking.ids):
-        return f"wanted each id once, got {_twice(ranking.ids)} twice"
+        return f"wanted each id once, got one twice, at place {_again(ranking.ids)}"
     return ""
 
 
@@ -233,17 +234,31 @@ def reranked_fault(hits: Any, given: Sequence[SearchHit], *, orders_only: bool) 
     return fault
 
 
-def _hits_fault(hits: Any, known: Set[ChunkId]) -> str:
+def _hits_fault(hits: Any, known: set[ChunkId]) -> str:
     if not isinstance(hits, list | tuple):
         return f"wanted a list of SearchHit, got {named(hits)}"
     for hit in hits:
         if not isinstance(hit, SearchHit):
             return f"wanted SearchHits, got {named(hit)}"
-        if hit.id not in known:
-            return f"wanted hits it was given, got {hit.id}"
     ids = [hit.id for hit in hits]
-    return f"wanted each hit once, got {_twice(ids)} twice" if len(set(ids)) != len(ids) else ""
+    if not known.issuperset(ids):
+        return f"wanted hits it was given, got another{_at(ids, known)}"
+    if len(set(ids)) != len(ids):
+        return f"wanted each hit once, got one twice, at place {_again(ids)}"
+    return ""
 
 
-def _twice(ids: Sequence[ChunkId]) -> ChunkId:
-    return next(id for id, count in Counter(ids).items() if count > 1)
+def _at(ids: Sequence[ChunkId], known: Set[ChunkId]) -> str:
+    """Where the first id is that is not among the known ones."""
+    place = next(place for place, id in enumerate(ids, 1) if id not in known)
+    return f" at place {place}"
+
+
+def _again(ids: Sequence[ChunkId]) -> int:
+    """The place of the first id that was there before."""
+    seen: set[ChunkId] = set()
+    for place, id in enumerate(ids, 1):
+        if id in seen:
+            return place
+        seen.add(id)
+    return 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
@@ -126,6 +126,7 @@ class Plugins:
         self._own = [record.info.name for record in usable if record.info.origin == "built in"]
         self._dispatch = HookDispatch(usable, self._own)
         infos = [record.info for record in records]
+        self._parts = {record.info.name: record.parts for record in usable}
         self._providers = Providers(self._dispatch, infos, self._own)
         self.infos = self._providers.infos
         self._restricts = any(RESTRICT in info.hooks for info in self.infos)
@@ -146,6 +147,10 @@ class Plugins:
                     f"The plugin {info.name!r} was asked for and is {info.status}: {cause}",
                     hint=info.remedy,
                 )
+
+    def functions_of(self, plugin: str) -> Mapping[str, Callable[..., Any]]:
+        """The functions that a plugin takes part with, by hook; {} for one that does not."""
+        return {part.hook: part.function for part in self._parts.get(plugin, ())}
 
     def options_of(self, kind: ProviderKind, name: str) -> tuple[OptionInfo, ...]:
         """The options of a store or embedder, in their author's order.
