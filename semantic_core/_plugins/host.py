@@ -243,7 +243,8 @@ class Plugins:
         except FileUnreadable as error:
             remedy = self.remedy(file.media_type) or self.remedy(file.name)
             if remedy:
-                error.message = f"No plugin reads {str(path)!r}, and it is no text."
+                why = error.message.removesuffix(".")
+                error.message = f"{why}, and no installed plugin reads such files."
                 error.hint = remedy
             raise
 
