@@ -246,6 +246,7 @@ def _documents(source: FileSource, columns: list[str], rows: list[Row]) -> list[
         return [_whole(source, columns, rows, fields)]
     shown = f"{len(rows):,} rows with the columns {', '.join(columns)}." if columns else ""
     parts = [part_of(source, shown, title=source.stem, media_type=PLAIN, metadata=fields)]
+    # A row that is known by a value says no place: it would change whenever another row comes.
     key = _key(columns, rows)
     taken: set[str] = set()
     chars = 0
@@ -276,7 +277,7 @@ def _documents(source: FileSource, columns: list[str], rows: list[Row]) -> list[
                 part=name,
                 title=_title(row),
                 media_type=PLAIN,
-                metadata={"row": number, **metadata},
+                metadata=metadata if key else {"row": number, **metadata},
             )
         )
     return parts
