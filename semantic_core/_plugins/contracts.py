@@ -7,6 +7,7 @@ Tested by tests/plugins/test_host.py and tests/plugins/test_rerankers.py.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, get_args
@@ -28,6 +29,29 @@ def offer_fault(offer: Any) -> str:
             return f"wanted a name as key, got {clip(name)}"
         if not callable(factory):
             return f"wanted a factory for {name!r}, got {named(factory)}"
+    return ""
+
+
+_COMMAND = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+"""The name of a command, as it is typed."""
+_TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+"""``module:attribute``, where a command is found."""
+
+
+def commands_fault(offer: Any) -> str:
+    """Check an offer of commands."""
+    if not isinstance(offer, Mapping):
+        return f'wanted {{name: ("module:attribute", help)}}, got {named(offer)}'
+    for name, told in offer.items():
+        if not isinstance(name, str) or not _COMMAND.fullmatch(name):
+            return f"wanted a name of lower-case letters, digits and hyphens, got {clip(name)}"
+        if not isinstance(told, tuple | list) or len(told) != 2:
+            return f'wanted ("module:attribute", help) for {name!r}, got {clip(told)}'
+        target, help_line = told
+        if not isinstance(target, str) or not _TARGET.fullmatch(target):
+            return f'wanted "module:attribute" for {name!r}, got {clip(target)}'
+        if not isinstance(help_line, str) or not help_line.strip() or not help_line.isprintable():
+            return f"wanted one line of help for {name!r}, got {clip(help_line)}"
     return ""
 
 

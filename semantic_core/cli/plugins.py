@@ -5,15 +5,14 @@ Tested by tests/plugins/test_discovery.py and tests/cli/test_plugged.py.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import redirect_stdout
 from itertools import zip_longest
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from semantic_core._plugins.commands import PROVIDES
 from semantic_core.cli._group import REFUSED, Group
 from semantic_core.cli._options import common
 from semantic_core.cli._output import (
@@ -25,7 +24,7 @@ from semantic_core.cli._output import (
     write,
     write_json,
 )
-from semantic_core.errors import SemanticCoreError
+from semantic_core.cli._plugged import plugins_and_commands
 
 if TYPE_CHECKING:
     from semantic_core._plugins.host import Plugins
@@ -48,7 +47,7 @@ def list_(as_json: bool, db: str | None) -> None:
     The exit code is 0 even if plugins are broken: they are listed with the cause and what to do,
     and everything else keeps working.
     """
-    infos = _load(db).infos
+    infos = plugins_and_commands(db)[1].infos
     if as_json:
         write_json([_fields(info) for info in infos])
         return
@@ -70,12 +69,13 @@ def show(context: click.Context, name: str, as_json: bool, db: str | None) -> No
     and what to do. If several plugins have this name, the JSON contains the first. Exit code 2 if
     there is no such plugin.
     """
-    loaded = _load(db)
-    chosen = [info for info in loaded.infos if info.name == name]
+    loaded, commands = plugins_and_commands(db)
+    infos = commands.infos
+    chosen = [info for info in infos if info.name == name]
     if not chosen and name:
-        chosen = [info for info in loaded.infos if info.distribution == name]
+        chosen = [info for info in infos if info.distribution == name]
     if not chosen:
-        message = _unknown(name, loaded.infos)
+        message = _unknown(name, infos)
         complain(message)
         if as_json:
             write_json({"error": {"code": "PluginUnknown", "message": message, "hint": ""}})
@@ -93,31 +93,9 @@ def show(context: click.Context, name: str, as_json: bool, db: str | None) -> No
                 write(f"Options of the {kind} {visible(provider)}:{'' if options else ' none'}")
                 if options:
                     write(_option_table(options))
-
-
-def _load(db: str | None) -> Plugins:
-    """All plugins, with those that the settings disable.
-
-    What a plugin prints when it is imported goes to standard error.
-    """
-    from semantic_core._config import read_config
-    from semantic_core._plugins.discovery import built_in, installed
-    from semantic_core._plugins.host import Plugins
-
-    with redirect_stdout(sys.stderr):
-        try:
-            settings = read_config(overrides={"path": db})
-            names = settings.values["plugins"]
-            if names is None or settings.sources["plugins"].startswith("environment"):
-                return Plugins.load(refuse=False)
-            if not names:
-                own = built_in()
-                reserved = [record.info.name for record in own]
-                return Plugins([*installed((), reserved), *own])
-            return Plugins.load(names, refuse=False)
-        except SemanticCoreError as error:
-            complain(error.message, error.hint)
-            return Plugins.load(refuse=False)
+        for command in info.provides.get(PROVIDES, ()):
+            write()
+            write(f"Command {visible(command)}: {visible(commands.usable[command].help)}")
 
 
 def _fields(info: PluginInfo) -> dict[str, Any]:

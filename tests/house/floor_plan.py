@@ -29,6 +29,7 @@ APART = "testing"
 PUBLIC = {
     "addresses",
     "batch",
+    "cli",
     "errors",
     "events",
     "filters",
