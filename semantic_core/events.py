@@ -60,7 +60,7 @@ class Searched:
     degraded: bool = False
     reason: str = ""
     milliseconds: float
-    context: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
+    context: Mapping[str, Any] = attrs.field(factory=dict, hash=False, repr=False)
     at: datetime = attrs.field(factory=_now)
 
 

@@ -368,13 +368,15 @@ class Ranking:
 @attrs.frozen
 class StoredChunk:
     """A chunk as a store returns it, with title and metadata of its document.
-    pending: whether it has no vector yet.
+    pending: whether it has no vector yet. updated_at: when the document was last changed, in ISO
+    8601.
     """
 
     chunk: Chunk
     title: str
     metadata: Mapping[str, Value] = attrs.field(hash=False)
     pending: bool = False
+    updated_at: str = ""
 
 
 @attrs.frozen
@@ -387,7 +389,8 @@ class SearchHit:
     from -1 to 1. A plugin that fuses or reranks may use other scores, or another order.
     ranks: its place in the ranking of each retriever that returned it, from 1. scores: the score
     that each of these retrievers gave it.
-    metadata: of the document. start, end: the place of the chunk in the document's text, in
+    metadata: of the document. updated_at: when the document was last changed, in ISO 8601; "" if
+    the store does not know. start, end: the place of the chunk in the document's text, in
     characters.
     """
 
@@ -403,6 +406,7 @@ class SearchHit:
     scores: Mapping[str, float] = attrs.field(hash=False)
     kind: Kind = "text"
     metadata: Mapping[str, Value] = attrs.field(default=_EMPTY, hash=False)
+    updated_at: str = ""
 
     @property
     def id(self) -> ChunkId:
@@ -418,7 +422,8 @@ class SearchResults(Sequence[SearchHit]):
     whether the answer is less complete than it was asked for. reason: why; "" if it is not
     degraded.
     timings: milliseconds for each step ("embed", "retrieve", "fuse", "fetch", "rerank", "total"),
-    and for each retriever of a plugin ("retrieve by NAME", a part of "retrieve").
+    for each retriever of a plugin ("retrieve by NAME", a part of "retrieve"), and for each
+    middleware ("middleware NAME", without the searches that it made).
     """
 
     query: str

@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -69,6 +70,7 @@ class HookDispatch:
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(_specs())
         self._functions: dict[Callable[..., Any], _Function] = {}
+        self._listening = threading.local()
         trace = os.environ.get("SEMANTIC_CORE_TRACE", "") not in ("", "0")
         foreign = [record for record in plugins if record.info.name not in own]
         kernels = [record for record in plugins if record.info.name in own]
@@ -101,6 +103,25 @@ class HookDispatch:
         answers = []
         for function in self._in_order(hook):
             answer = function.answer(arguments)
+            if answer is not None:
+                answers.append(answer)
+        return answers
+
+    def announce(self, hook: str, event: object) -> list[Answer]:
+        """All answers and errors of a hook whose functions listen.
+
+        A plugin is not told of what it does itself while it listens, in the same thread.
+        """
+        listening: set[str] = self._listening.__dict__.setdefault("plugins", set())
+        answers = []
+        for function in self._in_order(hook):
+            if function.plugin in listening:
+                continue
+            listening.add(function.plugin)
+            try:
+                answer = function.answer({"event": event})
+            finally:
+                listening.discard(function.plugin)
             if answer is not None:
                 answers.append(answer)
         return answers
@@ -207,7 +228,11 @@ class _Function:
         """Write the line of one call, if calls are traced. outcome: the answer or the error."""
         if not self.trace:
             return
-        shown = [f"{name}={short(value, _TRACED)}" for name, value in arguments.items()]
+        shown = []
+        for name, value in arguments.items():
+            # What the application gives for its plugins may be secret.
+            seen = sorted(map(str, value)) if name == "context" else value
+            shown.append(f"{name}={short(seen, _TRACED)}")
         if isinstance(outcome, BaseException):
             result = f"raised {one_line(outcome)[:_TRACED]}"
         else:

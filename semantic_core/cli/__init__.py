@@ -34,6 +34,7 @@ from semantic_core.cli._output import (
 if TYPE_CHECKING:
     from semantic_core.cli._app import adapters_of, app_option, application
     from semantic_core.cli._options import (
+        as_option,
         collections_option,
         db_option,
         json_option,
@@ -51,6 +52,7 @@ __all__ = [
     "adapters_of",
     "app_option",
     "application",
+    "as_option",
     "cli",
     "collections_option",
     "counted",
@@ -70,6 +72,7 @@ _LATER = {
     "adapters_of": "_app",
     "app_option": "_app",
     "application": "_app",
+    "as_option": "_options",
     "collections_option": "_options",
     "db_option": "_options",
     "json_option": "_options",

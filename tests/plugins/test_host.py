@@ -930,7 +930,8 @@ def test_a_trace_tells_each_call_with_plugin_arguments_and_answer_and_never_a_wh
     assert re.search(r", max_chars=500\) -> None \(\d+\.\d ms\)$", lines[0])
     assert all(re.search(r" \(\d+\.\d ms\)$", line) for line in lines)
     assert "-> [Chunk(" in lines[1]
-    assert "store=<Unprintable>) -> raised ValueError: zzz" in lines[2]
+    assert "store=<Unprintable>, embedder=" in lines[2]
+    assert "-> raised ValueError: zzz" in lines[2]
     assert "y" * 60 not in err and "z" * 60 not in err
     monkeypatch.setenv("SEMANTIC_CORE_TRACE", "0")
     Plugins.load([plugin("probe", **hooks)]).split(DOCUMENT, 50)
