@@ -32,7 +32,7 @@ from semantic_core.cli._output import (
 )
 
 if TYPE_CHECKING:
-    from semantic_core.cli._app import adapters_of, app_option, application
+    from semantic_core.cli._app import adapters_of, app_option, application, searchable
     from semantic_core.cli._options import (
         as_option,
         collections_option,
@@ -61,6 +61,7 @@ __all__ = [
     "main",
     "note",
     "opened",
+    "searchable",
     "tenant_option",
     "visible",
     "where_option",
@@ -77,6 +78,7 @@ _LATER = {
     "db_option": "_options",
     "json_option": "_options",
     "opened": "_options",
+    "searchable": "_app",
     "tenant_option": "_options",
     "where_option": "_options",
 }
