@@ -59,7 +59,7 @@ class Sheet:
         return "".join(self._parts).rstrip("\n")
 
 
-def of_search(query: str, found: Found, offset: int, index: VisibleIndex, limits: Limits) -> Answer:
+def of_search(found: Found, offset: int, index: VisibleIndex, limits: Limits) -> Answer:
     """The hits, best first; those that do not fit are left for the next call."""
     sheet = Sheet(limits.answer_chars)
     remark = ""
@@ -76,6 +76,8 @@ def of_search(query: str, found: Found, offset: int, index: VisibleIndex, limits
         if hits and room < min(_LEAST, len(hit.text)):
             break
         data |= _passage(hit.text, max(room, 0))
+        if hits:
+            sheet.write("")
         hits.append(data)
         sheet.write(head)
         sheet.write(_body(data, hit.text))
@@ -86,7 +88,6 @@ def of_search(query: str, found: Found, offset: int, index: VisibleIndex, limits
     return Answer(
         sheet.text(),
         {
-            "query": query,
             "mode": found.mode,
             "degraded": bool(remark),
             "remark": remark,

@@ -13,8 +13,8 @@ MOST_QUERY = 1_000
 """Longest query, in characters."""
 MOST_NAME = 500
 """Longest name of a collection, and longest key, in characters; the kernel's own limit."""
-MOST_URI = 8_000
-"""Longest URI that is read, in characters: a collection and a key, every character escaped."""
+MOST_URI = 13_000
+"""Longest URI that is read, in characters: the longest names there are, every byte escaped."""
 MOST_NEIGHBOURS = 5
 """Most passages before and after one."""
 MOST_POSITION = 1_000_000

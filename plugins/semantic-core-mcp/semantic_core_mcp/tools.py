@@ -138,7 +138,6 @@ class Tools:
             "documents, best first, with the uri to cite it by and its place in the document.",
             parameters,
             _object(
-                query=_TEXT,
                 mode=_TEXT,
                 degraded=_BOOL,
                 remark=_TEXT,
@@ -168,7 +167,7 @@ class Tools:
         )
         if found.reason:
             self._report(f"search: {found.reason}")
-        return answers.of_search(query, found, offset, self._index, self._limits)
+        return answers.of_search(found, offset, self._index, self._limits)
 
     def _get(self) -> Tool:
         return Tool(
