@@ -152,7 +152,7 @@ class LazyGroup(Group):
         rows = [(name, text) for name, (_, text) in self._lazy.items()]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
-        offered = self._from_plugins()
+        offered = self._from_plugins(report=True)
         if offered is None:
             return
         self._note_unfit(offered)
@@ -182,16 +182,19 @@ class LazyGroup(Group):
                 names.append(CompletionItem(name, help=text))
         return names + click.Command.shell_complete(self, ctx, incomplete)
 
-    def _from_plugins(self, *, quietly: bool = False) -> Commands | None:
+    def _from_plugins(self, *, report: bool = False, quietly: bool = False) -> Commands | None:
         """What plugins offer, asked once for each run; None if they add no commands here, or cannot
-        be searched. quietly: write nothing, for the completion of a shell.
+        be searched.
+
+        report: tell of settings that cannot be read; a command that needs them does so itself.
+        quietly: write nothing, for the completion of a shell.
         """
         if self._plugged and self._offered is None:
             from semantic_core.cli._plugged import offered_commands
 
             with redirect_stderr(StringIO()) if quietly else nullcontext():
                 try:
-                    self._offered = offered_commands()
+                    self._offered = offered_commands(report=report)
                 except SemanticCoreError as error:
                     complain(error.message, error.hint)
         return self._offered

@@ -26,24 +26,27 @@ from semantic_core.cli._output import answers_alone, complain
 from semantic_core.errors import PluginBroken, SemanticCoreError
 
 
-def plugins_and_commands(db: str | None = None) -> tuple[Plugins, Commands]:
+def plugins_and_commands(db: str | None = None, *, report: bool = True) -> tuple[Plugins, Commands]:
     """All plugins, with those that the settings disable, and the commands they add.
 
-    What a plugin prints when it is imported goes to standard error. Settings that cannot be read
-    are reported there, and then all plugins are used.
+    What a plugin prints when it is imported goes to standard error. If the settings cannot be read,
+    all plugins are used. report: whether to say so on standard error.
     """
     with redirect_stdout(sys.stderr):
-        plugins = _all_plugins(db)
+        plugins = _all_plugins(db, report)
         return plugins, plugins.commands(COMMANDS)
 
 
-def offered_commands() -> Commands:
-    """The commands that plugins add; nothing that is printed meanwhile gets to standard output."""
+def offered_commands(*, report: bool) -> Commands:
+    """The commands that plugins add; nothing that is printed meanwhile gets to standard output.
+
+    report: as for `plugins_and_commands`.
+    """
     with answers_alone():
-        return plugins_and_commands()[1]
+        return plugins_and_commands(report=report)[1]
 
 
-def _all_plugins(db: str | None) -> Plugins:
+def _all_plugins(db: str | None, report: bool) -> Plugins:
     try:
         settings = read_config(overrides={"path": db})
         names = settings.values["plugins"]
@@ -55,7 +58,8 @@ def _all_plugins(db: str | None) -> Plugins:
             return Plugins([*installed((), reserved), *own])
         return Plugins.load(names, refuse=False)
     except SemanticCoreError as error:
-        complain(error.message, error.hint)
+        if report:
+            complain(error.message, error.hint)
         return Plugins.load(refuse=False)
 
 

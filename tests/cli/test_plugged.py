@@ -354,7 +354,7 @@ def test_the_help_lists_commands_with_their_plugin_and_imports_none(greeter: Pat
 def test_our_own_commands_ask_no_plugin_for_commands(
     greeter: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def ask() -> None:
+    def ask(**_: object) -> None:
         raise AssertionError("asked")
 
     import semantic_core.cli._plugged as plugged
@@ -463,6 +463,8 @@ def test_settings_that_cannot_be_read_do_not_stop_the_help(greeter: Path) -> Non
     assert shown.exit_code == 0
     assert shown.stderr.startswith("error: ")
     assert "[greeter]" in shown.stdout
+    called = call("greet", "count")
+    assert (called.exit_code, called.stderr.count("error: ")) == (2, 1)
 
 
 def test_what_plugins_write_while_their_commands_are_found_is_kept_from_the_answer(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import Any
 
 import attrs
@@ -215,8 +216,8 @@ def _over_http(access: Access, limits: Limits, address: http.Address, token: str
     with _visible(access) as index, closing(Calls()) as calls:
         server = server_of(index, calls, limits=limits, report=_report)
         with closing(http.listen(address)) as listening:
-            note(f"Serving over HTTP at {http.url_of(listening)}. Stop with Ctrl-C.")
-            http.serve_http(server, address, listening, token)
+            line = f"Serving over HTTP at {http.url_of(listening)}. Stop with Ctrl-C."
+            http.serve_http(server, address, listening, token, ready=partial(note, line))
 
 
 @contextmanager

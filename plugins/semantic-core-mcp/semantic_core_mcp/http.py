@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -129,9 +129,15 @@ def app_of(server: Server[Any], address: Address, port: int, token: str | None) 
 
 
 def serve_http(
-    server: Server[Any], address: Address, listening: socket.socket, token: str | None
+    server: Server[Any],
+    address: Address,
+    listening: socket.socket,
+    token: str | None,
+    ready: Callable[[], None],
 ) -> None:
-    """Serve until a signal asks to stop."""
+    """Serve until a signal asks to stop. ready: called when clients can connect and signals are
+    heard.
+    """
     import uvicorn
 
     app: Any = app_of(server, address, listening.getsockname()[1], token)
@@ -146,24 +152,26 @@ def serve_http(
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=_GRACE,
     )
-    with _signals_kept():
-        uvicorn.Server(config).run(sockets=[listening])
+    running = uvicorn.Server(config)
+
+    def stop(_number: int, _frame: object) -> None:
+        running.should_exit = True
+
+    with _signals_to(stop):
+        ready()
+        running.run(sockets=[listening])
 
 
 @contextmanager
-def _signals_kept() -> Iterator[None]:
-    """A block in which a signal to stop ends uvicorn, and not the process: uvicorn raises it once
-    more at its end.
+def _signals_to(stop: Callable[[int, object], None]) -> Iterator[None]:
+    """A block in which a signal to stop calls this, and does not end the process. uvicorn hears
+    signals itself, but not before it has started, and raises them once more at its end.
     """
     before = {}
     for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, _nothing)
+        before[number] = signal.signal(number, stop)
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _nothing(_number: int, _frame: object) -> None:
-    """The handler of a signal that was handled already."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from semantic_core.errors import ConfigError
 
-VARIABLE = "SEMANTIC_CORE_MCP_TOKEN"
+VARIABLE = "SEMANTIC_MCP_TOKEN"
 """Environment variable with the token."""
 LEAST = 16
 """Fewest characters of a token: a shorter one can be guessed."""
