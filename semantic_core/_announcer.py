@@ -5,13 +5,14 @@ Tested by tests/kernel/test_events.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import attrs
 
-from semantic_core._validation import clip, one_line
-from semantic_core.errors import SemanticCoreError
+from semantic_core._validation import clip, described
+from semantic_core.errors import is_interruption
 from semantic_core.events import Embedded, Failed, Removed, Searched, Written
 from semantic_core.protocols import Transactional
 from semantic_core.types import Failure, Ref, ReplaceReport, SearchRequest, SearchResults, Space
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from semantic_core._plugins.host import Plugins
     from semantic_core.protocols import Store
 
-LONGEST_QUERY = 200
+LONGEST_WHAT = 200
 """Characters of a query in a `Failed` event, at most."""
 
 
@@ -78,14 +79,22 @@ class Announcer:
                     Failed(step=step, what=failure.what, code=failure.code, reason=failure.reason)
                 )
 
-    def raised(self, step: str, what: str, error: BaseException) -> None:
-        """Announce an error that a call raises."""
-        if not self.listening:
-            return
-        reason = str(error) if isinstance(error, SemanticCoreError) else one_line(error)
-        self._plugins.announce(
-            Failed(step=step, what=what, code=type(error).__name__, reason=reason)
-        )
+    @contextmanager
+    def failures(self, step: str, what: object) -> Iterator[None]:
+        """Announce the error that ends the block. what: the query or document it is about."""
+        try:
+            yield
+        except Exception as error:
+            if self.listening and not is_interruption(error):
+                self._plugins.announce(
+                    Failed(
+                        step=step,
+                        what=clip(what, LONGEST_WHAT),
+                        code=type(error).__name__,
+                        reason=described(error),
+                    )
+                )
+            raise
 
     def searched(self, request: SearchRequest, results: SearchResults) -> None:
         """Announce an answer."""
@@ -104,11 +113,6 @@ class Announcer:
                 context=request.context,
             )
         )
-
-    def search_raised(self, query: object, error: BaseException) -> None:
-        """Announce a search that ends with an error."""
-        if self.listening:
-            self.raised("search", clip(query, LONGEST_QUERY), error)
 
     def _after_commit(self, call: Callable[[], None]) -> None:
         """Call this now, or when the application's transaction is committed."""

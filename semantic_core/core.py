@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import attrs
@@ -303,11 +303,12 @@ class SemanticCore:
         TenantRequired, StoreError; AccessRefused if a plugin shows nothing to whoever asks;
         HookFailed for a plugin that fails and might have hidden hits.
         """
-        scope = self._scope(where, collections, context)
-        request = SearchRequest(
-            query, scope, mode, limit, offset, DEPTHS[0], context=_checked_context(context)
-        )
-        return self._search(request, per_document=True)
+        with self._announcer.failures("search", query):
+            scope = self._scope(where, collections, context)
+            request = SearchRequest(
+                query, scope, mode, limit, offset, DEPTHS[0], context=_checked_context(context)
+            )
+            return self._search(request, per_document=True)
 
     @cut_cleanly
     def search_chunks(
@@ -322,11 +323,12 @@ class SemanticCore:
         context: Mapping[str, Any] | None = None,
     ) -> SearchResults:
         """The best passages, however many of them are of one document. Otherwise like `search`."""
-        scope = self._scope(where, collections, context)
-        request = SearchRequest(
-            query, scope, mode, limit, offset, DEPTHS[0], context=_checked_context(context)
-        )
-        return self._search(request, per_document=False)
+        with self._announcer.failures("search", query):
+            scope = self._scope(where, collections, context)
+            request = SearchRequest(
+                query, scope, mode, limit, offset, DEPTHS[0], context=_checked_context(context)
+            )
+            return self._search(request, per_document=False)
 
     @cut_cleanly
     def context_window(
@@ -412,9 +414,9 @@ class SemanticCore:
         are then paid for in vain. Raises EmbedderError as soon as the embedder fails, BudgetSpent;
         vectors stored until then stay.
         """
-        return self._batches.embed(
-            None if limit is None else check_count("limit", limit), from_jobs=from_jobs
-        )
+        most = None if limit is None else check_count("limit", limit)
+        with self._announcer.failures("embed", "pending passages"):
+            return self._batches.embed(most, from_jobs=from_jobs)
 
     @property
     def ledger(self) -> BatchQueue | None:
@@ -690,11 +692,7 @@ class SemanticCore:
             self._batches.cost_tracker,
             per_document=per_document,
         )
-        try:
-            results = search.run(request)
-        except Exception as error:
-            self._announcer.search_raised(request.text, error)
-            raise
+        results = search.run(request)
         self._announcer.searched(request, results)
         return results
 
@@ -775,7 +773,7 @@ def _checked_context(context: Mapping[str, Any] | None) -> Mapping[str, Any]:
         raise InputError(
             f'context must be a mapping such as {{"user": "ann"}}, got {type(context).__name__}.'
         )
-    return MappingProxyType(dict(context))
+    return dict(context)
 
 
 def _flat(documents: Iterable[Document | Iterable[Document]]) -> Iterator[Document]:

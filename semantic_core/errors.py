@@ -13,6 +13,7 @@
     |   `-- FileUnreadable          a file that is missing, binary or in an unknown encoding
     |-- TenantRequired              a multi-tenant store was called without a tenant
     |-- TenantRefused               a single-tenant store was called with one
+    |-- AccessRefused             a plugin does not show anything to whoever asks
     |-- BudgetSpent *               the budget is spent
     |-- StoreError
     |   |-- StoreBusy *             another writer holds the store

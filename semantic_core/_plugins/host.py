@@ -13,6 +13,7 @@ import logging
 import os
 from collections.abc import Collection, Mapping, Sequence, Set
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
 import attrs
@@ -293,7 +294,7 @@ class Plugins:
         """
         if not self._restricts:
             return Filter()
-        return restriction(self._dispatch.every(RESTRICT, context=context))
+        return restriction(self._dispatch.every(RESTRICT, context=MappingProxyType(context)))
 
     def search(
         self, request: SearchRequest, run: Run, store: Store, *, per_document: bool
