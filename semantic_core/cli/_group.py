@@ -79,10 +79,15 @@ class Group(click.Group):
             names = [*names, *self.other_commands()]
             unknown = args[0] not in names
         if unknown and not ctx.resilient_parsing:
-            near = get_close_matches(args[0], names, n=1)
-            advice = f"Did you mean {near[0]}?" if near else f"Commands: {', '.join(names)}."
+            advice = self.advice(args[0], names)
             raise click.UsageError(f"No such command {args[0]!r}. {advice}", ctx)
         return super().resolve_command(ctx, args)
+
+
+    def advice(self, name: str, names: Sequence[str]) -> str:
+        """What to do about a name that is none of these."""
+        near = get_close_matches(name, names, n=1)
+        return f"Did you mean {near[0]}?" if near else f"Commands: {', '.join(names)}."
 
 
 class LazyGroup(Group):
@@ -116,6 +121,14 @@ class LazyGroup(Group):
             return ()
         self._note_unfit(offered)
         return [*offered.usable, *offered.conflicts]
+
+    def advice(self, name: str, names: Sequence[str]) -> str:
+        """How to install the plugin of ours that adds this command; else the nearest name."""
+        from semantic_core._plugins.distributions import OUR_COMMANDS, installs
+
+        if self._plugged and name in OUR_COMMANDS:
+            return f"Install it: {installs(name)}"
+        return super().advice(name, names)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Imports the command's module.

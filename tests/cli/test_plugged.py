@@ -457,6 +457,16 @@ def test_a_broken_plugin_is_one_line_of_the_help_and_of_an_unknown_command(greet
     assert call("greet", "count").exit_code == 0
 
 
+def test_a_command_of_ours_that_is_not_installed_is_told_with_how_to_install_it(
+    greeter: Path,
+) -> None:
+    unknown = call("mcp", env={"SEMANTIC_CORE_PLUGINS": "greeter"})
+    assert unknown.exit_code == 2
+    assert unknown.stderr.startswith(
+        "error: No such command 'mcp'. Install it: pip install \"semantic-core-kernel[mcp]\"\n"
+    )
+
+
 def test_settings_that_cannot_be_read_do_not_stop_the_help(greeter: Path) -> None:
     Path("semantic-core.toml").write_text("plugins = 7\n")
     shown = call("--help")
