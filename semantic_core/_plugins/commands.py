@@ -3,7 +3,7 @@ are offered in vain.
 
 Only the table of a plugin is read here. The module of a command is imported when it is called.
 
-Tested by tests/cli/test_plugged.py and tests/plugins/test_host.py.
+Tested by tests/plugins/test_commands.py and tests/cli/test_plugged.py.
 """
 
 from __future__ import annotations

@@ -83,7 +83,6 @@ class Group(click.Group):
             raise click.UsageError(f"No such command {args[0]!r}. {advice}", ctx)
         return super().resolve_command(ctx, args)
 
-
     def advice(self, name: str, names: Sequence[str]) -> str:
         """What to do about a name that is none of these."""
         near = get_close_matches(name, names, n=1)

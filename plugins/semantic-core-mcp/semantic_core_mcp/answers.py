@@ -28,7 +28,7 @@ _LEAST = 200
 
 
 @attrs.frozen
-class Answer:
+class ToolAnswer:
     """text: for the assistant. data: the same for a program. failed: whether the call failed."""
 
     text: str
@@ -59,7 +59,7 @@ class Sheet:
         return "".join(self._parts).rstrip("\n")
 
 
-def of_search(found: Found, offset: int, index: VisibleIndex, limits: Limits) -> Answer:
+def of_search(found: Found, offset: int, index: VisibleIndex, limits: Limits) -> ToolAnswer:
     """The hits, best first; those that do not fit are left for the next call."""
     sheet = Sheet(limits.answer_chars)
     remark = ""
@@ -85,7 +85,7 @@ def of_search(found: Found, offset: int, index: VisibleIndex, limits: Limits) ->
     if found.more or len(hits) < len(found.hits):
         following = offset + len(hits)
         sheet.write(f"There are more hits: call search again with offset={following}.")
-    return Answer(
+    return ToolAnswer(
         sheet.text(),
         {
             "mode": found.mode,
@@ -97,7 +97,7 @@ def of_search(found: Found, offset: int, index: VisibleIndex, limits: Limits) ->
     )
 
 
-def of_document(document: Document, start: int, index: VisibleIndex, limits: Limits) -> Answer:
+def of_document(document: Document, start: int, index: VisibleIndex, limits: Limits) -> ToolAnswer:
     """A document, or a part of it from `start` on, in characters."""
     sheet = Sheet(limits.answer_chars)
     data = _source(document.ref, document.title, index)
@@ -124,12 +124,12 @@ def of_document(document: Document, start: int, index: VisibleIndex, limits: Lim
             f"[cut: characters {start:,} to {end:,} of {len(document.text):,}; for the rest call "
             f"get again with start={following}]"
         )
-    return Answer(sheet.text(), data)
+    return ToolAnswer(sheet.text(), data)
 
 
 def of_window(
     ref: Ref, chunks: Sequence[StoredChunk], position: int, index: VisibleIndex, limits: Limits
-) -> Answer:
+) -> ToolAnswer:
     """Passages in the order of the document. The nearest to the one that was asked for come first
     where not all of them fit.
     """
@@ -151,7 +151,7 @@ def of_window(
     if len(passages) < len(chunks):
         sheet.write(f"[cut: {len(chunks) - len(passages)} passages did not fit]")
     data |= {"position": position, "passages": passages, "cut": len(passages) < len(chunks)}
-    return Answer(sheet.text(), data)
+    return ToolAnswer(sheet.text(), data)
 
 
 def _rooms(chunks: Sequence[StoredChunk], position: int, left: int, most: int) -> Mapping[int, int]:
@@ -173,7 +173,7 @@ def _rooms(chunks: Sequence[StoredChunk], position: int, left: int, most: int) -
 
 def of_collections(
     counts: Mapping[str, int], more: bool, index: VisibleIndex, limits: Limits
-) -> Answer:
+) -> ToolAnswer:
     """The collections with the number of documents that can be seen in each."""
     sheet = Sheet(limits.answer_chars)
     if not counts:
@@ -190,7 +190,7 @@ def of_collections(
         collections.append({"name": name, "documents": count, "model": row.model if row else None})
     if more:
         sheet.write("[cut: there are more collections]")
-    return Answer(sheet.text(), {"collections": collections, "cut": more})
+    return ToolAnswer(sheet.text(), {"collections": collections, "cut": more})
 
 
 _CUT_NOTE = 80

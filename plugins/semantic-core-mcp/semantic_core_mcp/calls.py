@@ -24,7 +24,7 @@ class TooMany(Exception):
     """More calls are waiting than is reasonable."""
 
 
-class Calls:
+class CallThreads:
     """The threads of one server. Close it when no call can come any more."""
 
     def __init__(

@@ -28,7 +28,7 @@ from semantic_core.cli import (
 )
 from semantic_core.errors import InputError
 from semantic_core_mcp import http
-from semantic_core_mcp.calls import Calls
+from semantic_core_mcp.calls import CallThreads
 from semantic_core_mcp.index import VisibleIndex
 from semantic_core_mcp.limits import LEAST_CHARS, Limits
 from semantic_core_mcp.rows import Rows
@@ -204,7 +204,7 @@ def _over_stdio(access: Access, limits: Limits) -> None:
     from semantic_core_mcp.stdio import serve_streams, take_streams
 
     streams = take_streams()
-    with _visible(access) as index, closing(Calls()) as calls:
+    with _visible(access) as index, closing(CallThreads()) as calls:
         server = server_of(index, calls, limits=limits, report=_report)
         anyio.run(serve_streams, server, streams)
 
@@ -213,7 +213,7 @@ def _over_http(access: Access, limits: Limits, address: http.Address, token: str
     from semantic_core_mcp.server import server_of
 
     http.check(address, token)
-    with _visible(access) as index, closing(Calls()) as calls:
+    with _visible(access) as index, closing(CallThreads()) as calls:
         server = server_of(index, calls, limits=limits, report=_report)
         with closing(http.listen(address)) as listening:
             line = f"Serving over HTTP at {http.url_of(listening)}. Stop with Ctrl-C."

@@ -26,7 +26,7 @@ from semantic_core import (
 from semantic_core.types import Mode
 from semantic_core_mcp.limits import MOST_COLLECTIONS, REACH
 from semantic_core_mcp.places import ref_of
-from semantic_core_mcp.rows import Row, Rows
+from semantic_core_mcp.rows import Rows, SourceRow
 
 
 @attrs.frozen
@@ -169,7 +169,7 @@ class VisibleIndex:
                 seen.append(summary)
         return seen, offset + len(page) < page.total
 
-    def row_of(self, ref: Ref) -> Row | None:
+    def row_of(self, ref: Ref) -> SourceRow | None:
         """The row that a document is made of; None if it is made of none."""
         return self._rows.row_of(ref)
 

@@ -19,7 +19,7 @@ from semantic_core.orm import BaseORMAdapter
 
 
 @attrs.frozen
-class Row:
+class SourceRow:
     """Which row a document is made of. key: as text; a JSON array for a composite key."""
 
     model: str
@@ -33,12 +33,12 @@ class Rows:
     def __init__(self, adapters: Iterable[BaseORMAdapter] = ()) -> None:
         self._adapters = {adapter.declaration.collection: adapter for adapter in adapters}
 
-    def row_of(self, ref: Ref) -> Row | None:
+    def row_of(self, ref: Ref) -> SourceRow | None:
         """The row of a document; None for a document that is made of no row."""
         adapter = self._adapters.get(ref.collection)
         if adapter is None:
             return None
-        return Row(adapter.model.__name__, adapter.table.name, ref.key)
+        return SourceRow(adapter.model.__name__, adapter.table.name, ref.key)
 
     def current(self, refs: Iterable[Ref]) -> Mapping[Ref, Document]:
         """The documents of those rows that exist and belong into the index, as they are now.

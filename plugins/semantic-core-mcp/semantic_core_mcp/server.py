@@ -35,7 +35,7 @@ from mcp.types import (
 
 from semantic_core import Document
 from semantic_core_mcp.arguments import schema_of
-from semantic_core_mcp.calls import Calls, TooMany
+from semantic_core_mcp.calls import CallThreads, TooMany
 from semantic_core_mcp.index import VisibleIndex
 from semantic_core_mcp.limits import MOST_OFFSET, MOST_TITLE, MOST_URI, PAGE, Limits
 from semantic_core_mcp.places import TEMPLATE, ref_at, uri_of
@@ -55,7 +55,7 @@ T = TypeVar("T")
 
 def server_of(
     index: VisibleIndex,
-    calls: Calls,
+    calls: CallThreads,
     *,
     limits: Limits | None = None,
     report: Callable[[str], None] = lambda line: None,
@@ -81,7 +81,7 @@ class _Desk:
     def __init__(
         self,
         index: VisibleIndex,
-        calls: Calls,
+        calls: CallThreads,
         limits: Limits,
         report: Callable[[str], None],
     ) -> None:

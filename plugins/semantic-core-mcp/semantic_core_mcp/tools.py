@@ -22,7 +22,7 @@ from semantic_core.errors import (
 )
 from semantic_core.types import MODES, Mode
 from semantic_core_mcp import answers
-from semantic_core_mcp.answers import Answer
+from semantic_core_mcp.answers import ToolAnswer
 from semantic_core_mcp.arguments import (
     BadArguments,
     Conditions,
@@ -68,7 +68,7 @@ class Tool:
     about: str
     parameters: Sequence[Parameter]
     result: Mapping[str, Any]
-    run: Callable[..., Answer]
+    run: Callable[..., ToolAnswer]
 
 
 class Tools:
@@ -89,7 +89,7 @@ class Tools:
         tools = (self._search(), self._get(), self._context(), self._list_collections())
         self.tools: Mapping[str, Tool] = {tool.name: tool for tool in tools}
 
-    def call(self, name: str, given: Mapping[str, Any] | None) -> Answer:
+    def call(self, name: str, given: Mapping[str, Any] | None) -> ToolAnswer:
         """What a tool answers. Raises KeyError for an unknown one, and nothing else: an error
         becomes one line for the assistant, and one with the cause for the operator.
         """
@@ -97,7 +97,7 @@ class Tools:
         try:
             return tool.run(**checked(tool.parameters, given))
         except Exception as error:  # noqa: BLE001 - reported, and told without what is inside
-            return Answer(self.told(name, error), failed=True)
+            return ToolAnswer(self.told(name, error), failed=True)
 
     def told(self, name: str, error: Exception) -> str:
         """The line for the assistant. The operator gets the cause."""
@@ -155,7 +155,7 @@ class Tools:
         mode: Mode,
         collection: str | None,
         where: Filter | None = None,
-    ) -> Answer:
+    ) -> ToolAnswer:
         """The tool ``search``."""
         if offset + limit > REACH:
             raise BadArguments(
@@ -194,7 +194,7 @@ class Tools:
             self.get,
         )
 
-    def get(self, collection: str, key: str, start: int) -> Answer:
+    def get(self, collection: str, key: str, start: int) -> ToolAnswer:
         """The tool ``get``."""
         ref = ref_of(collection, key)
         document = None if ref is None else self._index.get(ref)
@@ -222,7 +222,9 @@ class Tools:
             self.context,
         )
 
-    def context(self, collection: str, key: str, position: int, before: int, after: int) -> Answer:
+    def context(
+        self, collection: str, key: str, position: int, before: int, after: int
+    ) -> ToolAnswer:
         """The tool ``context``."""
         ref = ref_of(collection, key)
         chunks = () if ref is None else self._index.window(ref, position, before, after)
@@ -243,7 +245,7 @@ class Tools:
             self.list_collections,
         )
 
-    def list_collections(self) -> Answer:
+    def list_collections(self) -> ToolAnswer:
         """The tool ``list_collections``."""
         counts, more = self._index.collections()
         return answers.of_collections(counts, more, self._index, self._limits)

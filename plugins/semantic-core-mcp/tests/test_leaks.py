@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 from asking import Asking
 from mcp import Client
-from semantic_core_mcp.calls import Calls
+from semantic_core_mcp.calls import CallThreads
 from semantic_core_mcp.index import VisibleIndex
 from semantic_core_mcp.server import server_of
 from world import Secret, Sight, context_of, core_of, secrets, sights
@@ -48,7 +48,7 @@ async def questioned(
     """Ask so many questions; counts what came of them, and lists what leaked."""
     tally: Counter[str] = Counter()
     leaks: list[str] = []
-    calls = Calls(threads=1)
+    calls = CallThreads(threads=1)
     asking = Asking(seed, sight)
     try:
         async with Client(server_of(index, calls)) as client:
@@ -85,7 +85,7 @@ def test_ten_thousand_requests_leak_nothing(core: SemanticCore, made: list[Secre
 
 def test_every_user_sees_all_that_they_may_see(core: SemanticCore, made: list[Secret]) -> None:
     async def read(sight: Sight) -> None:
-        calls = Calls(threads=1)
+        calls = CallThreads(threads=1)
         async with Client(server_of(index_of(core, sight), calls)) as client:
             keys = set()
             cursor = None
@@ -119,7 +119,7 @@ def test_what_is_hidden_is_told_like_what_does_not_exist(
     assert {ref.tenant for ref in hidden} == {"acme", "bolt", "cedar"}
 
     async def told() -> set[str]:
-        calls = Calls(threads=1)
+        calls = CallThreads(threads=1)
         lines = set()
         async with Client(server_of(index_of(core, sight), calls)) as client:
             identities = [{"collection": ref.collection, "key": ref.key} for ref in hidden]

@@ -6,7 +6,7 @@ import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from semantic_core_mcp.answers import Answer
+from semantic_core_mcp.answers import ToolAnswer
 from semantic_core_mcp.index import VisibleIndex
 from semantic_core_mcp.limits import LEAST_CHARS, MOST_COLLECTIONS, REACH, Limits
 from semantic_core_mcp.tools import Tools
@@ -23,7 +23,7 @@ def tools_of(documents: list[Document], **limits: int) -> Tools:
     return Tools(VisibleIndex(core, shown=["lang"]), attrs.evolve(Limits(), **limits))
 
 
-def texts_of(answer: Answer) -> int:
+def texts_of(answer: ToolAnswer) -> int:
     """The characters of documents in the data of an answer."""
     return sum(len(hit["text"]) for hit in answer.data["hits"])
 

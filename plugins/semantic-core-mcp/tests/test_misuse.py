@@ -13,8 +13,8 @@ import anyio
 import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
-from semantic_core_mcp.answers import Answer
-from semantic_core_mcp.calls import Calls, TooMany
+from semantic_core_mcp.answers import ToolAnswer
+from semantic_core_mcp.calls import CallThreads, TooMany
 from semantic_core_mcp.index import VisibleIndex
 from semantic_core_mcp.server import BUSY, SLOW, server_of
 from semantic_core_mcp.tools import Tools
@@ -34,7 +34,7 @@ def talk(
     lines: list[str] = []
 
     async def main() -> None:
-        threads = Calls(**calls)
+        threads = CallThreads(**calls)
         server = server_of(VisibleIndex(core), threads, report=lines.append)
         async with Client(server, mode=mode) as client:
             await do(client)
@@ -118,12 +118,12 @@ class Slow:
         self.finished = 0
         patch.setattr(Tools, "call", self.call)
 
-    def call(self, name: str, given: Mapping[str, Any]) -> Answer:
+    def call(self, name: str, given: Mapping[str, Any]) -> ToolAnswer:
         if name == "search":
             self.begun.release()
             assert self.let_go.wait(20)
             self.finished += 1
-        return Answer("done", {"collections": [], "cut": False})
+        return ToolAnswer("done", {"collections": [], "cut": False})
 
     async def wait_until_begun(self, count: int = 1) -> None:
         for _ in range(count):
@@ -183,12 +183,12 @@ def test_a_call_that_takes_too_long_is_told(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_threads_end_with_the_server() -> None:
     async def main() -> None:
-        calls = Calls(threads=2)
+        calls = CallThreads(threads=2)
         await calls.run(int)
         calls.close()
         with pytest.raises(RuntimeError):
             await calls.run(int)
-        full = Calls(waiting=0)
+        full = CallThreads(waiting=0)
         with pytest.raises(TooMany):
             await full.run(int)
         full.close()

@@ -9,7 +9,7 @@ from typing import Any
 import peewee
 import pytest
 from semantic_core_mcp.index import VisibleIndex
-from semantic_core_mcp.rows import Row, Rows
+from semantic_core_mcp.rows import Rows, SourceRow
 from semantic_core_mcp.tools import NO_DOCUMENT, NO_PASSAGE, Tools
 
 from semantic_core import Ref, SemanticCore
@@ -166,4 +166,4 @@ def test_a_document_without_a_row_has_none() -> None:
     ref = Ref("notes", "1")
     assert rows.row_of(ref) is None
     assert rows.agrees(ref, {}, rows.current([ref]), "anything")
-    assert Row("Article", "article", "1").key == "1"
+    assert SourceRow("Article", "article", "1").key == "1"

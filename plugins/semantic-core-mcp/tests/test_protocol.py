@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from mcp import Client
 from mcp.shared.exceptions import MCPError
-from semantic_core_mcp.calls import Calls
+from semantic_core_mcp.calls import CallThreads
 from semantic_core_mcp.index import VisibleIndex
 from semantic_core_mcp.limits import PAGE, Limits
 from semantic_core_mcp.server import NO_PAGE, NO_RESOURCE, server_of
@@ -32,7 +32,7 @@ def talk(do: Callable[[Client], Coroutine[Any, Any, None]], mode: str, count: in
     index = VisibleIndex(core, shown=["lang"])
 
     async def main() -> None:
-        calls = Calls()
+        calls = CallThreads()
         server = server_of(index, calls, limits=Limits(answer_chars=1_000))
         async with Client(server, mode=mode) as client:
             await do(client)
