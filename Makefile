@@ -10,6 +10,7 @@ KERNEL_TESTS := $(addprefix tests/,house/test_oldest.py $(addprefix kernel/,test
   $(addprefix cli/,test_frame.py test_render.py test_search.py) orm/test_pytest_plugin.py)
 PLUGIN_TESTS := plugins/semantic-core-wordllama \
   $(addprefix plugins/semantic-core-markdown/tests/,test_contract.py test_front_matter.py test_grammar.py test_sections.py) \
+  $(addprefix plugins/semantic-core-mcp/tests/,test_protocol.py test_misuse.py test_stdio.py test_http.py) \
   $(addprefix plugins/semantic-core-gemini/tests/,test_contract.py test_embedder.py test_plugin.py test_keys.py) \
   $(addprefix plugins/semantic-core-peewee/tests/,$(addprefix sqlite/,test_contract.py test_vector_search.py test_word_search.py \
   test_filters.py) $(addprefix orm/,test_models.py test_connections.py test_peewee_migrations.py))

@@ -135,10 +135,15 @@ def serve_http(
     token: str | None,
     ready: Callable[[], None],
 ) -> None:
-    """Serve until a signal asks to stop. ready: called when clients can connect and signals are
-    heard.
-    """
+    """Serve until a signal asks to stop. ready: called when clients can connect."""
     import uvicorn
+
+    class Announced(uvicorn.Server):
+        """A server that says when it is there."""
+
+        async def main_loop(self) -> None:
+            ready()
+            await super().main_loop()
 
     app: Any = app_of(server, address, listening.getsockname()[1], token)
     config = uvicorn.Config(
@@ -152,13 +157,12 @@ def serve_http(
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=_GRACE,
     )
-    running = uvicorn.Server(config)
+    running = Announced(config)
 
     def stop(_number: int, _frame: object) -> None:
         running.should_exit = True
 
     with _signals_to(stop):
-        ready()
         running.run(sockets=[listening])
 
 
