@@ -16,10 +16,11 @@ import attrs
 
 from semantic_core._announcer import Announcer
 from semantic_core._config import DEFAULT_EMBEDDER, DEFAULT_STORE, read_config
-from semantic_core._files import keep_closed, read_document, release
+from semantic_core._files import keep_closed, release
 from semantic_core._ingest import Ingest, IngestProgress
 from semantic_core._interruption import cut_cleanly
 from semantic_core._no_embedder import WordsOnly
+from semantic_core._parts import Together, with_obsolete
 from semantic_core._plugins.host import Plugins
 from semantic_core._search import DEPTHS, Search
 from semantic_core._sync import merged, sync
@@ -241,7 +242,7 @@ class SemanticCore:
     @cut_cleanly
     def ingest(
         self,
-        *documents: Document | Iterable[Document],
+        *documents: Document | Iterable[Document | Together],
         mode: IngestMode = "sync",
         progress: Callable[[IngestProgress], None] | None = None,
     ) -> IngestReport:
@@ -270,16 +271,28 @@ class SemanticCore:
         *,
         collection: str = "files",
         key: str | None = None,
+        media_type: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         mode: IngestMode = "sync",
     ) -> IngestReport:
-        """Ingest one file. key: "" or None uses the path as given.
+        """Ingest one file, with the reader that a plugin offers for its media type or suffix; a
+        file that no plugin reads is read as text.
 
-        Raises FileUnreadable, and the errors of `ingest`.
+        key: "" or None uses the path as given. media_type: None chooses by suffix alone. metadata:
+        of all its documents. A file with parts, such as an e-mail with attachments, is several
+        documents with the keys KEY and KEY#PART; they are written together or not at all, and
+        parts that the file has no longer are removed.
+
+        Raises FileUnreadable, HookFailed for a reader that fails, PluginConflict if more than one
+        plugin reads such files, InputError if a document of another file would be replaced by a
+        part or is a part, and the errors of `ingest`.
         """
         ref = Ref(collection, key or Path(path).as_posix(), self._tenant)
-        document = read_document(path, ref, metadata=metadata)
-        return self.ingest(document, mode=mode)
+        given = check_name("media_type", media_type or "", empty=True)
+        with self._announcer.failures("ingest", str(ref)):
+            documents = self._plugins.read(Path(path), ref, media_type=given, metadata=metadata)
+            together = with_obsolete(self.store, documents)
+        return self.ingest([together], mode=mode)
 
     @cut_cleanly
     def search(
@@ -730,7 +743,11 @@ class SemanticCore:
             )
         return attrs.evolve(ref, tenant=self._tenant)
 
-    def _with_tenant(self, document: Document) -> Document:
+    def _with_tenant(self, document: Document | Together) -> Document | Together:
+        if isinstance(document, Together):  # whoever read the file knows the tenant
+            for each in document.documents:
+                self._scoped(each.ref)
+            return document
         if not isinstance(document, Document):
             raise InputError(
                 f"ingest takes Documents, got {type(document).__name__}: {clip(document)}."
@@ -776,7 +793,9 @@ def _checked_context(context: Mapping[str, Any] | None) -> Mapping[str, Any]:
     return dict(context)
 
 
-def _flat(documents: Iterable[Document | Iterable[Document]]) -> Iterator[Document]:
+def _flat(
+    documents: Iterable[Document | Iterable[Document | Together]],
+) -> Iterator[Document | Together]:
     for item in documents:
         if isinstance(item, Document):
             yield item

@@ -11,18 +11,21 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from operator import attrgetter
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
 import attrs
 
-from semantic_core._plugins.builtin import candidates
+from semantic_core._files import read_bytes, shown
+from semantic_core._plugins.builtin import candidates, read_text
 from semantic_core._plugins.commands import Commands, commands_of
 from semantic_core._plugins.contracts import (
     candidates_fault,
     chunks_fault,
+    documents_fault,
     outside,
     passages_fault,
     ranking_fault,
@@ -32,19 +35,31 @@ from semantic_core._plugins.discovery import given as exactly
 from semantic_core._plugins.dispatch import Answer, HookDispatch
 from semantic_core._plugins.middleware import HOOK as MIDDLEWARE
 from semantic_core._plugins.middleware import RESTRICT, Run, around, layers, restriction
-from semantic_core._plugins.providers import ProviderKind, Providers
+from semantic_core._plugins.providers import OfferedReader, ProviderKind, Providers
 from semantic_core._plugins.records import UNFIT, OptionInfo, PluginInfo, PluginRecord
-from semantic_core._validation import named, one_line
-from semantic_core.errors import HookFailed, PluginBroken, SemanticCoreError
+from semantic_core._validation import MAX_TEXT, named, one_line
+from semantic_core.errors import (
+    FileUnreadable,
+    HookFailed,
+    PluginBroken,
+    SemanticCoreError,
+    TextInvalid,
+    is_interruption,
+)
 from semantic_core.events import Event
 from semantic_core.filters import Filter
 from semantic_core.hookspecs import RERANK
 from semantic_core.protocols import Embedder, Store
 from semantic_core.types import (
+    PART_OF,
+    PARTS,
+    PATH,
     Chunk,
     ChunkId,
     Document,
+    FileContent,
     Ranking,
+    Ref,
     Scope,
     SearchHit,
     SearchRequest,
@@ -112,6 +127,7 @@ class Plugins:
         self._own = [record.info.name for record in usable if record.info.origin == "built in"]
         self._dispatch = HookDispatch(usable, self._own)
         infos = [record.info for record in records]
+        self._parts = {record.info.name: record.parts for record in usable}
         self._providers = Providers(self._dispatch, infos, self._own)
         self.infos = self._providers.infos
         self._restricts = any(RESTRICT in info.hooks for info in self.infos)
@@ -132,6 +148,10 @@ class Plugins:
                     f"The plugin {info.name!r} was asked for and is {info.status}: {cause}",
                     hint=info.remedy,
                 )
+
+    def functions_of(self, plugin: str) -> Mapping[str, Callable[..., Any]]:
+        """The functions that a plugin takes part with, by hook; {} for one that does not."""
+        return {part.hook: part.function for part in self._parts.get(plugin, ())}
 
     def options_of(self, kind: ProviderKind, name: str) -> tuple[OptionInfo, ...]:
         """The options of a store or embedder, in their author's order.
@@ -180,6 +200,91 @@ class Plugins:
         made: Store = self._providers.create("store", name, (space,), options)
         return made
 
+    @property
+    def suffixes(self) -> Set[str]:
+        """The suffixes of the files that plugins read, in lower case."""
+        return self._providers.suffixes
+
+    def remedy(self, name: str) -> str:
+        """The step that gets a reader of files with that name, suffix or media type; "" if we know
+        none.
+        """
+        return self._providers.reader_remedy(name)
+
+    def read(
+        self,
+        path: Path,
+        ref: Ref,
+        *,
+        media_type: str = "",
+        metadata: Mapping[str, Any] | None = None,
+    ) -> tuple[Document, ...]:
+        """The documents of a file: the first has this ref, the others are parts of the file.
+
+        A file that no plugin offers to read is read as text. metadata: goes before what a reader
+        found. The documents of parts have the key of the first as ``part_of``, and the first has
+        their number as ``parts``; all have the ``path`` of the file.
+
+        Raises FileUnreadable; PluginConflict if more than one plugin offers to read it; HookFailed
+        for a reader that raises anything else or breaks its contract; PluginBroken for one that
+        needs a module that is not installed.
+        """
+        reader = self._providers.reader(path.name, media_type)
+        file = FileContent(read_bytes(path), shown(Path(path.name)), ref, media_type)
+        if reader is None:
+            documents = self._read_as_text(path, file)
+        else:
+            documents = self._read_by(reader, path, file)
+        characters = sum(len(document.text) for document in documents)
+        if characters > MAX_TEXT:
+            raise FileUnreadable(
+                f"{str(path)!r} has {characters:,} characters in {len(documents):,} documents, the "
+                f"most is {MAX_TEXT:,}.",
+                hint="Split it into several files.",
+            )
+        return _completed(documents, path, metadata or {})
+
+    def _read_as_text(self, path: Path, file: FileContent) -> Sequence[Document]:
+        reader = self._providers.reader("", "text/plain") or OfferedReader("core.text", read_text)
+        try:
+            return self._read_by(reader, path, file)
+        except FileUnreadable as error:
+            remedy = self.remedy(file.media_type) or self.remedy(file.name)
+            if remedy:
+                error.message = f"No plugin reads {str(path)!r}, and it is no text."
+                error.hint = remedy
+            raise
+
+    def _read_by(self, reader: OfferedReader, path: Path, file: FileContent) -> Sequence[Document]:
+        where = repr(str(path))
+        try:
+            answer = reader.read(file)
+            fault = documents_fault(file, answer)
+        except FileUnreadable as error:
+            error.message = _with_path(error.message, file.name, where)
+            raise
+        except TextInvalid as error:
+            raise FileUnreadable(
+                f"Cannot read {where}: {error.message}", hint=error.hint
+            ) from error
+        except BaseException as error:
+            if is_interruption(error):
+                raise
+            if isinstance(error, ModuleNotFoundError) and error.name:
+                raise PluginBroken(
+                    f"Plugin {reader.plugin!r} needs the module {error.name!r} to read {where}, "
+                    "and it is not installed.",
+                    hint=self._providers.lacking(reader.plugin, error.name),
+                ) from error
+            raise HookFailed(
+                f"Plugin {reader.plugin!r} raised while it read {where}: {one_line(error)}"
+            ) from error
+        if fault:
+            raise HookFailed(
+                f"Plugin {reader.plugin!r} broke the contract of a reader with {where}: {fault}."
+            )
+        return [answer] if isinstance(answer, Document) else list(answer)
+
     def describe(self, document: Document) -> Document:
         """The document with title, language and metadata that were read from its text."""
         hook = "semantic_describe"
@@ -191,6 +296,12 @@ class Plugins:
             raise answer.wrong(hook, document.ref, f"wanted a Document, got {named(described)}")
         if described.ref != document.ref or described.text != document.text:
             raise answer.wrong(hook, document.ref, "wanted the same ref and text, got others")
+        for name in (PATH, PART_OF, PARTS):
+            if name in document.metadata and (
+                described.metadata.get(name) != document.metadata[name]
+            ):
+                fault = f"wanted metadata with the {name} that was given, got another or none"
+                raise answer.wrong(hook, document.ref, fault)
         return described
 
     def split(self, document: Document, max_chars: int) -> list[Chunk]:
@@ -331,6 +442,37 @@ class Plugins:
         if not isinstance(adapter, type):
             raise answer.wrong(hook, None, f"wanted a class, got {named(adapter)}")
         return adapter
+
+
+def _with_path(message: str, name: str, where: str) -> str:
+    """The message of a reader, which knows only the name of the file, with the path of it."""
+    if where in message:
+        return message
+    if repr(name) in message:
+        return message.replace(repr(name), where, 1)
+    return f"Cannot read {where}: {message}"
+
+
+def _completed(
+    documents: Sequence[Document], path: Path, metadata: Mapping[str, Any]
+) -> tuple[Document, ...]:
+    """The documents of a file with the metadata of the caller, and with what leads to the file and
+    to its parts.
+    """
+    first = documents[0]
+    completed = []
+    for document in documents:
+        leading: dict[str, Any] = {PATH: shown(path)}
+        if document is not first:
+            leading[PART_OF] = first.ref.key
+        elif len(documents) > 1:
+            leading[PARTS] = len(documents) - 1
+        kept = dict(document.metadata)
+        for name in (PART_OF, PARTS):
+            kept.pop(name, None)
+        changed = {**kept, **metadata, **leading}
+        completed.append(attrs.evolve(document, metadata=changed))
+    return tuple(completed)
 
 
 def _names_in_environment() -> list[str] | None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commands import answer, call
+from commands import answer, call, install
 
 MOODY = """
 from pathlib import Path
@@ -38,15 +38,6 @@ class Moody:
 def semantic_embedders():
     return {"moody": Moody}
 """
-
-
-def install(site: Path, name: str, source: str) -> None:
-    """A distribution as pip leaves it behind."""
-    (site / f"{name}.py").write_text(source)
-    info = site / f"{name}-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[semantic_core]\n{name} = {name}\n")
 
 
 @pytest.fixture(autouse=True)
