@@ -9,6 +9,7 @@ Tested by tests/test_stdio.py.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -28,10 +29,8 @@ MOST_BYTES = 8 * 1024 * 1024
 """Longest message that is read. Longer ones are left out, and the client is told."""
 AHEAD = 100
 """Most messages that are read before they are handled."""
-TOO_LONG = (
-    '{"jsonrpc":"2.0","id":null,"error":{"code":-32600,'
-    f'"message":"A message can have at most {MOST_BYTES:,} bytes."}}}}\n'
-)
+TOO_LONG = f"A message can have at most {MOST_BYTES:,} bytes."
+NO_MESSAGE = "This is no message of the protocol."
 _READ = 65_536
 """Bytes that are read at once."""
 
@@ -93,7 +92,7 @@ class _Incoming:
         self._loop = asyncio.get_running_loop()
 
     def begin(self, descriptor: int, outgoing: _Outgoing) -> None:
-        """Start to read. outgoing: where the client is told of a message that is too long."""
+        """Start to read. outgoing: where the client is told of a line that is no message."""
         threading.Thread(target=self._read, args=(descriptor, outgoing), daemon=True).start()
 
     def end(self) -> None:
@@ -116,16 +115,39 @@ class _Incoming:
 
     def _read(self, descriptor: int, outgoing: _Outgoing) -> None:
         for line in _lines_of(descriptor):
-            if len(line) > MOST_BYTES:
-                outgoing.send(TOO_LONG)
-            else:
-                self._put(line.decode("utf-8", "replace"))
+            error = _error_of(line)
+            if error is not None:
+                outgoing.send(json.dumps(error) + "\n")
+            elif line.strip():
+                self._put(line.decode("utf-8"))
         self._put(None)
 
     def _put(self, line: str | None) -> None:
         """Add a line; waits while enough of them are there."""
         with suppress(RuntimeError, CancelledError):  # the loop has ended
             asyncio.run_coroutine_threadsafe(self._lines.put(line), self._loop).result()
+
+
+def _error_of(line: bytes) -> dict[str, Any] | None:
+    """The answer to a line that is no message, which the protocol would leave unanswered; None for
+    a message, and for an empty line.
+    """
+    from mcp.types import INVALID_REQUEST, PARSE_ERROR, jsonrpc_message_adapter
+
+    error: dict[str, Any] = {"code": INVALID_REQUEST, "message": TOO_LONG}
+    number: object = None
+    if len(line) <= MOST_BYTES:
+        try:
+            if line.strip():
+                jsonrpc_message_adapter.validate_json(line, by_name=False)
+            return None
+        except ValueError:
+            error = {"code": PARSE_ERROR, "message": NO_MESSAGE}
+            with suppress(ValueError, RecursionError, AttributeError):
+                number = json.loads(line).get("id")
+    if isinstance(number, bool) or not isinstance(number, int | str):
+        number = None
+    return {"jsonrpc": "2.0", "id": number, "error": error}
 
 
 def _lines_of(descriptor: int) -> Iterator[bytes]:

@@ -18,7 +18,7 @@ import pytest
 from asking import Asking
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
-from semantic_core_mcp.stdio import MOST_BYTES
+from semantic_core_mcp.stdio import MOST_BYTES, NO_MESSAGE
 from serving import CHATTY, PERMISSIONS, install, process, started
 from world import Sight, core_of, secrets
 
@@ -122,25 +122,32 @@ def initialized(notes: Path, words: dict[str, str]) -> Iterator[subprocess.Popen
         running.communicate()
 
 
-def test_what_is_no_message_is_left_out(notes: Path, words: dict[str, str]) -> None:
+def test_what_is_no_message_is_told_and_the_next_is_answered(
+    notes: Path, words: dict[str, str]
+) -> None:
     with initialized(notes, words) as running:
         assert running.stdin and running.stdout
-        junk = [
-            b"hello\n",
-            b"\x00\xff\xfe\x80" * 50 + b"\n",
-            b"[]\n",
-            b"{}\n",
-            b'{"jsonrpc":"2.0","id":9}\n',
-            b"\n",
-            b"[" * 100_000 + b"\n",
-        ]
-        for line in junk:
-            running.stdin.write(line)
+        junk = {
+            b"hello": None,
+            b"\x00\xff\xfe\x80" * 50: None,
+            b"[]": None,
+            b"{}": None,
+            b'{"jsonrpc":"2.0","id":9}': 9,
+            b'{"jsonrpc":"2.0","id":"x","method":"tools/call","params":{"name":"\\ud800"}}': "x",
+            b'{"jsonrpc":"2.0","id":true,"method":7}': None,
+            b"[" * 100_000: None,
+        }
+        for line, number in junk.items():
+            running.stdin.write(line + b"\n\n")
+            running.stdin.flush()
+            told = json.loads(running.stdout.readline())
+            assert told["error"] == {"code": -32700, "message": NO_MESSAGE}
+            assert told["id"] == number
         running.stdin.write(json.dumps(LIST).encode() + b"\n")
         running.stdin.flush()
         assert json.loads(running.stdout.readline())["id"] == 2
         out, err = running.communicate(timeout=20)
-        assert (running.returncode, out) == (0, b""), err
+        assert (running.returncode, out, err) == (0, b"", b"")
 
 
 def test_a_message_that_is_far_too_long_is_told_and_the_next_is_answered(
