@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from semantic_core.testing.splitter import splitter_checks
     from semantic_core.testing.stores.checks import store_checks
     from semantic_core.testing.strategies import ODD_TEXTS, documents, metadata, refs, texts, wheres
+    from semantic_core.testing.turning_clock import TurningClock
 
 __all__ = [
     "DATABASE_LIMITS",
@@ -55,6 +56,7 @@ __all__ = [
     "MemoryOutbox",
     "SettledCore",
     "SimilarEmbedder",
+    "TurningClock",
     "adapter_checks",
     "batch_embedder_checks",
     "capabilities_table",
@@ -95,6 +97,7 @@ _MODULES = {
     "splitter": ("splitter_checks",),
     "stores.checks": ("store_checks",),
     "strategies": ("ODD_TEXTS", "documents", "metadata", "refs", "texts", "wheres"),
+    "turning_clock": ("TurningClock",),
 }
 """The modules of the public names. A module is imported when one of its names is first used,
 because pytest imports this package in every run for its plugin alone.
