@@ -210,6 +210,8 @@ class Collecting:
             self._collect(job, state)
         elif state.status == "FAILED":
             rest: Rest = "again" if state.expired else "halve"
+            if state.throttled and job.sent == 1:  # it cannot be smaller
+                rest = "free"
             cancelled = self._was_cancelled(job)
             paid = state.succeeded or 0
             self._close(job, "FAILED", _reason(state), "free" if cancelled else rest, paid=paid)
@@ -303,7 +305,7 @@ class Collecting:
         if job.status not in OPEN or not self._context.knows_time:
             return
         if not job.answered_at:
-            if now - job.submitted_at > rules.deadline + rules.grace:
+            if now - job.submitted_at > self._context.deadline + rules.grace:
                 self._context.queue.note_job(job.id, now, answered_at=now)
         elif now - job.answered_at > rules.patience:
             hours = (now - job.answered_at) / 3_600
@@ -321,7 +323,7 @@ class Collecting:
         now = self._context.clock()
         if job.status not in OPEN:
             return
-        if not job.cancelled_at and now - job.submitted_at > rules.deadline:
+        if not job.cancelled_at and now - job.submitted_at > self._context.deadline:
             self._context.queue.note_job(job.id, now, cancelled_at=now)
             self.cancel(job)
         elif (
@@ -341,8 +343,7 @@ class Collecting:
     def _was_cancelled(self, job: BatchJob) -> bool:
         """Whether a person cancelled the job, and not the deadline."""
         return (
-            bool(job.cancelled_at)
-            and job.cancelled_at - job.submitted_at <= self._context.rules.deadline
+            bool(job.cancelled_at) and job.cancelled_at - job.submitted_at <= self._context.deadline
         )
 
     def _is_lost(self, job: BatchJob) -> bool:

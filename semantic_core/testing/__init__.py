@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from semantic_core.testing.batch_embedder import batch_embedder_checks
     from semantic_core.testing.check import Check
     from semantic_core.testing.embedder import embedder_checks
+    from semantic_core.testing.fake_embeddings.service import FakeEmbeddings
     from semantic_core.testing.fakes import HashEmbedder, MemoryOutbox, SimilarEmbedder
     from semantic_core.testing.job_embedder import JobEmbedder
     from semantic_core.testing.reranker import reranker_checks
@@ -49,6 +50,7 @@ __all__ = [
     "AdapterHarness",
     "Capability",
     "Check",
+    "FakeEmbeddings",
     "HashEmbedder",
     "JobEmbedder",
     "Limit",
@@ -89,6 +91,7 @@ _MODULES = {
     "batch_embedder": ("batch_embedder_checks",),
     "check": ("Check",),
     "embedder": ("embedder_checks",),
+    "fake_embeddings.service": ("FakeEmbeddings",),
     "fakes": ("HashEmbedder", "MemoryOutbox", "SimilarEmbedder"),
     "job_embedder": ("JobEmbedder",),
     "reranker": ("reranker_checks",),

@@ -13,7 +13,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("filters",),
     ("types", "_jobs", "_metering", "_trust"),
     ("protocols",),
-    ("hookspecs", "_text", "_memory", "_files", "_vectors", "_no_embedder"),
+    ("hookspecs", "_text", "_memory", "_files", "_vectors", "_no_embedder", "remote"),
     ("_embedding", "_costs"),
     ("_plugins", "_config", "batch"),
     ("_ingest", "_search", "_sync"),
@@ -35,6 +35,7 @@ PUBLIC = {
     "orm",
     "orm.migrations",
     "protocols",
+    "remote",
     "testing",
     "types",
 }

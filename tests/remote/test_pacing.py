@@ -1,4 +1,7 @@
-"""Calls stay within the rate limit, and pause while the service fails. On a clock that tests turn."""
+"""Calls stay within the rate limit, and pause while the service fails.
+
+On a clock that tests turn.
+"""
 
 from __future__ import annotations
 
