@@ -78,7 +78,7 @@ class Submission:
             return [*done, *full]
         name = self._new_name()
         self._context.embedder.find(name)  # raises without key or service, before any claim
-        while self._may_open():
+        while self._size > 0 and self._may_open():
             job = self._opened(name, self._size, without)
             if job is None:
                 break
@@ -260,8 +260,8 @@ class Submission:
         context = self._context
         most = context.job_tokens or tokens
         room = self._room(job.id)
-        if room is not None:
-            most = min(most, max(room, 1))
+        if room is not None and tokens > room:
+            self._fit_beside_others(job, tokens, room)
         left = context.cost_tracker.left("batch", force=force, job=job.id)
         allowed = most if left is None else min(most, left)
         if tokens <= allowed:
@@ -270,6 +270,16 @@ class Submission:
         if size == 0 and allowed == most:
             size = 1  # a passage cannot be divided
         if 0 < size < job.sent:  # for 0, the cost tracker raises BudgetSpent
+            self._dissolve(job, size)
+
+    def _fit_beside_others(self, job: BatchJob, tokens: int, room: int) -> None:
+        """Dissolve a job that has more tokens than there is room for beside the other open jobs. A
+        passage that is too large alone is left to the provider.
+        """
+        size = job.sent * max(room, 0) // tokens
+        if room == self._context.open_tokens:  # there are no others
+            size = max(size, 1)
+        if size < job.sent:
             self._dissolve(job, size)
 
     def _refused_for_now(self, job: BatchJob, error: EmbedderThrottled) -> BatchJob:
@@ -359,7 +369,7 @@ def _of_another(job: BatchJob) -> EmbedderUnavailable:
 
 
 class _TooLarge(Exception):
-    """The job is dissolved. size: most passages that a job may have."""
+    """The job is dissolved. size: most passages that a job may have; 0 if none may be submitted."""
 
     def __init__(self, size: int) -> None:
         self.size = size
