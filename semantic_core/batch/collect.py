@@ -33,11 +33,13 @@ Page = dict[str, "Vector | Exception"]
 class Collecting:
     """Follows batch jobs to their end.
 
-    After any interruption, a second run does the rest, and nothing twice.
+    After any interruption, a second run does the rest, and nothing twice. throttled: how many jobs
+    failed because too much was in progress at the provider.
     """
 
     def __init__(self, context: BatchContext) -> None:
         self._context = context
+        self.throttled = 0
 
     def poll(self, jobs: Iterable[BatchJob]) -> list[BatchJob]:
         """Ask for the state of these jobs. Returns them as they are afterwards.
@@ -210,6 +212,7 @@ class Collecting:
             self._collect(job, state)
         elif state.status == "FAILED":
             rest: Rest = "again" if state.expired else "halve"
+            self.throttled += state.throttled
             if state.throttled and job.sent == 1:  # it cannot be smaller
                 rest = "free"
             cancelled = self._was_cancelled(job)

@@ -520,6 +520,21 @@ def test_a_passage_alone_is_not_given_up_because_its_provider_was_full(throttled
     assert office.state("beans climb")[0] == ("PENDING" if throttled else "FAILED")
 
 
+def test_a_worker_pauses_for_longer_each_time_its_provider_was_full() -> None:
+    office = Office(rules=BatchRules(flush_size=1))
+    office.ingest("beans climb")
+    made = 0
+    for _ in range(12 * 60):  # minutes
+        for job in office.manager.work():
+            there = office.embedder.jobs.get(job.provider_job)
+            if there is not None and job.status == "SUBMITTED":
+                made += 1
+                there.state = JobState("FAILED", "FAILED", "Full.", throttled=True)
+        office.wait(1 / 60)
+    assert 15 <= made <= 22, "of 720 rounds"
+    assert office.state("beans climb")[0] == "PENDING"
+
+
 def test_a_worker_makes_few_jobs_of_a_stream_of_texts(office: Office) -> None:
     office.now = time.time()
     for minute in range(50):

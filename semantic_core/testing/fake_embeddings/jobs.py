@@ -22,13 +22,10 @@ FILE_SECONDS: Final = 30 * 86_400.0
 UNDER_WAY: Final = ("validating", "in_progress", "finalizing", "cancelling")
 """States of a job that has not ended."""
 
-ResultShape = Literal["whole", "shuffled", "doubled", "partial", "errors", "busy", "invalid"]
+ResultShape = Literal[
+    "whole", "shuffled", "doubled", "partial", "errors", "foreign", "busy", "invalid"
+]
 """How the results of a job come back, see `FakeEmbeddings.finish`."""
-
-
-def tokens_of(text: str) -> int:
-    """The tokens that are billed for a text: a fourth of its characters, rounded up."""
-    return max(1, -(-len(text) // CHARACTERS_A_TOKEN))
 
 
 @attrs.define
@@ -69,7 +66,8 @@ class StoredFile:
 
 @attrs.define
 class FakeJob:
-    """A batch job. key: the one that pays. passages: its texts by ``custom_id``.
+    """A batch job. key: the one that pays. passages: its texts by ``custom_id``. tokens: of all of
+    them.
 
     refused: why it fails as soon as somebody looks at it; "" if it does not.
     """
@@ -80,6 +78,7 @@ class FakeJob:
     input_file: str
     metadata: Mapping[str, str]
     passages: dict[str, str]
+    tokens: int
     created: float
     status: str = "validating"
     refused: str = ""
@@ -94,11 +93,6 @@ class FakeJob:
     def name(self) -> str:
         """The name in its metadata; "" if there is none."""
         return self.metadata.get("name", "")
-
-    @property
-    def tokens(self) -> int:
-        """Tokens of all its texts."""
-        return sum(map(tokens_of, self.passages.values()))
 
     def shown(self) -> dict[str, Any]:
         """The job as the service describes it."""
@@ -132,7 +126,8 @@ class FakeJob:
 class FakeState:
     """Everything that outlives a request. ahead: seconds the service's clock is ahead of ours.
 
-    dimensions: of a vector, unless a request asks for fewer.
+    dimensions: of a vector, unless a request asks for fewer. characters_a_token, file_seconds: see
+    `FakeEmbeddings`.
     """
 
     def __init__(self, dimensions: int) -> None:
@@ -141,6 +136,8 @@ class FakeState:
         self.jobs: dict[str, FakeJob] = {}
         self.bills: dict[str, KeyBill] = {}
         self.ahead = 0.0
+        self.characters_a_token = CHARACTERS_A_TOKEN
+        self.file_seconds = FILE_SECONDS
         self._embedders: dict[int, HashEmbedder] = {}
         self._numbers = count(1)
 
@@ -152,6 +149,10 @@ class FakeState:
         """The bill of a key."""
         return self.bills.setdefault(key, KeyBill())
 
+    def tokens_of(self, text: str) -> int:
+        """The tokens that are billed for a text."""
+        return max(1, -(-len(text) // self.characters_a_token))
+
     def vector(self, text: str, dimensions: int) -> list[float]:
         """The vector of a text, of length 1. Texts with the same words have similar ones."""
         if dimensions not in self._embedders:
@@ -161,7 +162,7 @@ class FakeState:
 
     def pay_call(self, key: str, texts: Sequence[str]) -> int:
         """Bill the texts of a call; returns their tokens."""
-        tokens = sum(map(tokens_of, texts))
+        tokens = sum(map(self.tokens_of, texts))
         bill = self.bill(key)
         bill.calls += 1
         bill.texts += len(texts)
@@ -190,7 +191,8 @@ class FakeState:
         if not passages:
             raise ValueError("The file is empty.")
         id = f"batch_{next(self._numbers):024d}"
-        return FakeJob(id, owner, key, file.id, metadata, passages, self.now())
+        tokens = sum(map(self.tokens_of, passages.values()))
+        return FakeJob(id, owner, key, file.id, metadata, passages, tokens, self.now())
 
     def open_jobs(self, owner: str) -> list[FakeJob]:
         """The jobs of an account that have not ended."""
@@ -223,18 +225,20 @@ class FakeState:
             good = [*good[1::2], *good[::2]][::-1]
         if shape == "doubled":
             good = [*good, *good[::-1]]
+        if shape == "foreign":
+            good = [(id[::-1], True, line.replace(id, id[::-1])) for id, _, line in good] + good
         if good:
             job.output_file = self._results(job, "output", good)
         if bad:
             job.error_file = self._results(job, "error", bad)
-        job.completed = len({id for id, _, _ in good})
+        job.completed = len({id for id, _, _ in good} & set(job.passages))
         job.failed = len(bad)
         self.end(job, status)
 
     def forget_old_files(self) -> None:
         """Remove what was kept for long enough."""
         for file in list(self.files.values()):
-            if self.now() - file.created > FILE_SECONDS:
+            if self.now() - file.created > self.file_seconds:
                 del self.files[file.id]
 
     def _results(self, job: FakeJob, kind: str, lines: Sequence[tuple[str, bool, str]]) -> str:
@@ -254,7 +258,7 @@ class FakeState:
                 )
                 continue
             text = job.passages[id]
-            tokens = tokens_of(text)
+            tokens = self.tokens_of(text)
             bill = self.bill(job.key)
             bill.job_texts += 1
             bill.job_tokens += tokens

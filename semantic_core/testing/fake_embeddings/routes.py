@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from semantic_core.testing.fake_embeddings.faults import error_body, packed_numbers
-from semantic_core.testing.fake_embeddings.jobs import UNDER_WAY, FakeJob, StoredFile, tokens_of
+from semantic_core.testing.fake_embeddings.jobs import UNDER_WAY, FakeJob, StoredFile
 
 if TYPE_CHECKING:
     from semantic_core.testing.fake_embeddings.service import FakeEmbeddings
@@ -170,10 +170,10 @@ class Handler(BaseHTTPRequestHandler):
                 raise Refused(400, "'$.input' is invalid: an input must not be empty.")
             if service.poison and service.poison in text:
                 raise Refused(400, "The input is not accepted.")
-            tokens = tokens_of(text)
+            tokens = service.state.tokens_of(text)
             if tokens > service.most_tokens:
                 raise Refused(400, _too_long(service.most_tokens, tokens))
-        total = sum(map(tokens_of, texts))
+        total = sum(map(service.state.tokens_of, texts))
         if total > service.call_tokens:
             limit = f"Requested {total} tokens, max {service.call_tokens} tokens per request"
             raise Refused(400, limit, "max_tokens_per_request", "max_tokens_per_request")

@@ -52,7 +52,8 @@ class FakeEmbeddings:
     keys: those that are accepted; empty, as at first: any, and none. accounts: which account a key
     belongs to; a key that is not in it has one of its own. Files and jobs belong to an account.
 
-    Attributes to set: poison, texts with this string are refused; blank, they get a vector of
+    Attributes to set: characters_a_token, by which it bills; file_seconds, how long it keeps files
+    (thirty days). poison, texts with this string are refused; blank, they get a vector of
     zeros. most_inputs, most_tokens, call_tokens: inputs of a call, tokens of a text, tokens of a
     call at most. shortens: whether requests may ask for fewer dimensions. enqueued_limit: tokens in
     jobs of an account that have not ended; a job beyond it is accepted, and has failed when it is
@@ -88,6 +89,24 @@ class FakeEmbeddings:
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         )
+
+    @property
+    def characters_a_token(self) -> int:
+        """Characters of a token that is billed."""
+        return self.state.characters_a_token
+
+    @characters_a_token.setter
+    def characters_a_token(self, value: int) -> None:
+        self.state.characters_a_token = value
+
+    @property
+    def file_seconds(self) -> float:
+        """How long files are kept."""
+        return self.state.file_seconds
+
+    @file_seconds.setter
+    def file_seconds(self, value: float) -> None:
+        self.state.file_seconds = value
 
     @property
     def url(self) -> str:
@@ -191,7 +210,7 @@ class FakeEmbeddings:
         other than "whole" is given. shape: of the results. "whole": all, in order. "shuffled": in
         another order. "doubled": every result twice. "partial": every other one did not come in
         time. "errors": every other one is refused. "busy": every other one failed for a temporary
-        reason. "invalid": every other vector is zero.
+        reason. "invalid": every other vector is zero. "foreign": results of other jobs in between.
         """
         if shape not in RESULT_SHAPES:
             raise InputError(f"shape must be one of {', '.join(RESULT_SHAPES)}, got {shape!r}.")
@@ -209,7 +228,7 @@ class FakeEmbeddings:
         return ended
 
     def turn(self, hours: float) -> None:
-        """Let time go by at the service; it keeps files for thirty days."""
+        """Let time go by at the service, which removes old files."""
         with self.lock:
             self.state.ahead += hours * 3_600
             self.state.forget_old_files()
