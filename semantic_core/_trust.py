@@ -33,12 +33,21 @@ _ELSEWHERE = re.compile(
 """Beginnings of a value that names a host, in any option: a URL, a share, host:port, an address."""
 
 
+_VARIABLE = "variable"
+"""The last word of an option that names an environment variable, whose content is sent as a key."""
+
+
 @attrs.frozen
 class NamedHost:
-    """A setting of a file that names a host, such as ``embedder_options.base_url``."""
+    """A setting of a file that names a host, such as ``embedder_options.base_url``; or an
+    environment variable that is sent to one, such as ``embedder_options.key_variable``.
+
+    host: its name. is_variable: whether it is a variable.
+    """
 
     setting: str
     host: str
+    is_variable: bool = False
 
 
 def leads_elsewhere(value: object) -> bool:
@@ -47,7 +56,9 @@ def leads_elsewhere(value: object) -> bool:
 
 
 def named_hosts(content: Mapping[str, Any]) -> list[NamedHost]:
-    """Every setting in the content of a file that names a host for keys or texts."""
+    """Every setting in the content of a file that names a host for keys or texts, or a variable
+    whose content is sent.
+    """
     hosts: list[NamedHost] = []
     for name in ("path", "ledger"):
         hosts += _hosts_in(name, content.get(name), by_name=False)
@@ -57,6 +68,8 @@ def named_hosts(content: Mapping[str, Any]) -> list[NamedHost]:
             for name, value in options.items():
                 setting = f"{table}.{name}"
                 hosts += _hosts_in(setting, value, by_name=_is_host_name(name))
+                if _is_variable_name(name) and value:
+                    hosts.append(NamedHost(setting, clip(str(value))[1:-1], is_variable=True))
     return hosts
 
 
@@ -77,6 +90,11 @@ def _is_host_name(name: str) -> bool:
     """Whether an option of this name has a host as its value."""
     words = re.split(r"[^a-z0-9]+", name.lower())
     return any(word in _WORDS or word.endswith(_ENDINGS) for word in words)
+
+
+def _is_variable_name(name: str) -> bool:
+    """Whether an option of this name has an environment variable as its value."""
+    return re.split(r"[^a-z0-9]+", name.lower())[-1] == _VARIABLE
 
 
 def _host(value: str) -> str:
