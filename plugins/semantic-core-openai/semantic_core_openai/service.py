@@ -29,7 +29,6 @@ from semantic_core.remote import (
     Secret,
     Size,
     UsageMeter,
-    http_client,
     never_arrived,
     silence_of,
 )
@@ -324,6 +323,8 @@ class Service:
         return self._http
 
     def _connect(self) -> httpx2.Client:
+        from semantic_core.remote import http_client  # it loads the HTTP client
+
         endpoint = self.reach.endpoint
         return http_client(
             self._secret,
