@@ -34,6 +34,7 @@ _OUR_PLUGINS = {
     "wordllama": ("local", "wordllama"),
     "markdown": ("local", "markdown"),
     "gemini": ("gemini", "gemini"),
+    "openai": ("openai", "openai"),
 }
 """Extra of the kernel that installs it, and plugin that offers it, by the name users ask for."""
 

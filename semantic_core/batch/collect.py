@@ -40,13 +40,35 @@ class Collecting:
     def __init__(self, context: BatchContext) -> None:
         self._context = context
         self.throttled = 0
+        self._refused: list[tuple[BatchJob, JobState]] = []
 
     def poll(self, jobs: Iterable[BatchJob]) -> list[BatchJob]:
         """Ask for the state of these jobs. Returns them as they are afterwards.
 
         An error that may pass is stored in the job.
         """
-        return [self._polled(job) for job in jobs]
+        polled = [self._polled(job) for job in jobs]
+        if self._refused:
+            self._end_refused()
+            polled = [self._context.again(job) for job in polled]
+        return polled
+
+    def _end_refused(self) -> None:
+        """End the jobs that failed because too much was in progress at the provider.
+
+        If another job is in progress, there will be room for them. Else they are too large, unless
+        they have a single passage.
+        """
+        context = self._context
+        refused = {job.id for job, _ in self._refused}
+        sent = context.queue.jobs(SENT, limit=len(refused) + 1)
+        has_others = any(other.id not in refused for other in sent)
+        for job, state in self._refused:
+            rest: Rest = "free" if has_others or job.sent == 1 else "halve"
+            if self._was_cancelled(job):
+                rest = "free"
+            self._close(job, "FAILED", _reason(state), rest)
+        self._refused = []
 
     def adopt_lost(self) -> list[BatchJob]:
         """Continue the jobs that were given up as lost and that their provider knows again.
@@ -212,9 +234,10 @@ class Collecting:
             self._collect(job, state)
         elif state.status == "FAILED":
             rest: Rest = "again" if state.expired else "halve"
-            self.throttled += state.throttled
-            if state.throttled and job.sent == 1:  # it cannot be smaller
-                rest = "free"
+            if state.throttled:
+                self.throttled += 1
+                self._refused.append((job, state))
+                return
             cancelled = self._was_cancelled(job)
             paid = state.succeeded or 0
             self._close(job, "FAILED", _reason(state), "free" if cancelled else rest, paid=paid)

@@ -394,8 +394,8 @@ class BatchManager:
         if self._provider is None:
             raise ConfigError(
                 f"{type(self._embedder).__name__} does not support batch jobs.",
-                hint="core.embed_pending() embeds pending passages; the embedder gemini supports "
-                "batch jobs.",
+                hint="core.embed_pending() embeds pending passages; the embedders gemini and openai "
+                "support batch jobs.",
             )
         return BatchContext(
             self._queue(), self._provider, self.cost_tracker, self.rules, self._clock

@@ -520,6 +520,25 @@ def test_a_passage_alone_is_not_given_up_because_its_provider_was_full(throttled
     assert office.state("beans climb")[0] == ("PENDING" if throttled else "FAILED")
 
 
+@pytest.mark.parametrize("others", [True, False])
+def test_a_job_for_which_there_is_no_room_gets_smaller_only_if_no_other_is_under_way(
+    others: bool,
+) -> None:
+    office = Office(rules=BatchRules(job_size=8))
+    if others:
+        office.ingest(*texts(8, "peas"))
+        office.manager.flush_queue(1)
+    office.ingest(*texts(8))
+    sizes = []
+    for _ in range(3):
+        jobs = office.manager.flush_queue(1)
+        sizes.append(max(job.sent for job in jobs))
+        for job in jobs:
+            office.embedder.jobs[job.provider_job].state = JobState("FAILED", throttled=True)
+        office.manager.sync_status()
+    assert sizes == ([8, 8, 8] if others else [8, 8, 4])
+
+
 def test_a_worker_pauses_for_longer_each_time_its_provider_was_full() -> None:
     office = Office(rules=BatchRules(flush_size=1))
     office.ingest("beans climb")
