@@ -169,6 +169,7 @@ def embed_pending(
     *,
     take: Callable[[int], Mapping[str, str]] | None = None,
     done: Callable[[], None] | None = None,
+    filled_some: Callable[[int], None] | None = None,
     give_up: Callable[[Mapping[str, str]], None] | None = None,
 ) -> int:
     """Embed up to `limit` stored passages without a vector (None: all). Returns how many chunks got
@@ -177,10 +178,10 @@ def embed_pending(
     A passage that the embedder refuses does not stop the others.
 
     take: returns the next passages, instead of the store's queue. done: called after a batch is
-    stored. give_up: called with the reasons for refused passages, by fingerprint; without it they
-    stay in the queue, and an EmbedderError names one at the end. Raises EmbedderError as soon as
-    the embedder accepts nothing any more; vectors stored until then stay. Raises StoreMisuse for a
-    store without a queue.
+    stored. filled_some: called with how many chunks of a batch got a vector. give_up: called with
+    the reasons for refused passages, by fingerprint; without it they stay in the queue, and an
+    EmbedderError names one at the end. Raises EmbedderError as soon as the embedder accepts nothing
+    any more; vectors stored until then stay. Raises StoreMisuse for a store without a queue.
     """
     if not isinstance(store, VectorQueue):
         raise StoreMisuse(
@@ -206,7 +207,10 @@ def embed_pending(
                 vectors[name] = vector
             elif passage in run.refused:
                 why[name] = run.refused[passage].reason
-        filled += store.fill(vectors) if vectors else 0
+        chunks = store.fill(vectors) if vectors else 0
+        filled += chunks
+        if chunks and filled_some is not None:
+            filled_some(chunks)
         cause = run.cause
         if why and (cause is None or not _concerns_all_passages(cause)):
             _settle_refused(run, why, give_up, refused)

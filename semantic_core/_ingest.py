@@ -25,6 +25,7 @@ from semantic_core.protocols import VectorQueue
 from semantic_core.types import Chunk, Document, Entry, Failure, IngestReport, Ref
 
 if TYPE_CHECKING:
+    from semantic_core._announcer import Announcer
     from semantic_core._costs import MeteredEmbedder
     from semantic_core._plugins.host import Plugins
     from semantic_core.protocols import Embedder, Store
@@ -122,6 +123,7 @@ class Ingest:
         plugins: Plugins,
         store: Store,
         embedder: Embedder,
+        announcer: Announcer,
         *,
         max_chars: int,
         metered: MeteredEmbedder | None = None,
@@ -131,6 +133,7 @@ class Ingest:
         self._plugins = plugins
         self._store = store
         self._embedder = embedder
+        self._announcer = announcer
         self._space = embedder.space
         self._max_chars = max_chars
         self._metered = metered
@@ -348,6 +351,7 @@ class Ingest:
             if outcome == STALE:
                 self._failed.append(Failure(str(ref), STALE, STALE_REASON))
         self._seconds["store"] += perf_counter() - started
+        self._announcer.written(report)
 
     def _entries(self, prepared: _Prepared) -> list[Entry]:
         rows = zip(prepared.chunks, prepared.passages, prepared.fingerprints, strict=True)
@@ -385,6 +389,8 @@ class Ingest:
         failed = list(self._failed)
         if self._passages.unavailable:
             failed.append(self._passages.unavailable)
+        self._announcer.failed("ingest", failed)
+        self._announcer.embedded(self._passages.embedded, self._space)
         return IngestReport(
             added=self._outcomes["added"],
             updated=self._outcomes["updated"],

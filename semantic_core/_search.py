@@ -33,7 +33,6 @@ from semantic_core.types import (
     Mode,
     Ranking,
     Ref,
-    Scope,
     SearchHit,
     SearchRequest,
     SearchResults,
@@ -80,6 +79,7 @@ class Order:
         request: SearchRequest,
         plugins: Plugins,
         store: Store,
+        embedder: Embedder,
         timed: Callable[[str], AbstractContextManager[None]],
         *,
         per_document: bool,
@@ -89,6 +89,7 @@ class Order:
         self._request = request
         self._plugins = plugins
         self._store = store
+        self._embedder = embedder
         self._timed = timed
         self._per_document = per_document
         self._placed: list[Placed] = []
@@ -119,7 +120,7 @@ class Order:
     def _candidates(self, depth: int) -> _Candidates:
         request = attrs.evolve(self._request, pool=depth)
         with self._timed("retrieve"):
-            retrieved = self._plugins.retrieve(request, self._store)
+            retrieved = self._plugins.retrieve(request, self._store, self._embedder)
         _add_new(self.reasons, retrieved.reasons)
         for plugin, seconds in retrieved.seconds.items():
             self.seconds[plugin] += seconds
@@ -163,7 +164,55 @@ MAX_QUERY = 100_000
 
 
 class Search:
-    """One search. per_document: only the best chunk of each document; otherwise every chunk."""
+    """The searches of one client. per_document: only the best chunk of each document; otherwise
+    every chunk.
+    """
+
+    def __init__(
+        self,
+        plugins: Plugins,
+        store: Store,
+        embedder: Embedder,
+        cost_tracker: CostTracker,
+        *,
+        per_document: bool,
+    ) -> None:
+        self._plugins = plugins
+        self._store = store
+        self._embedder = embedder
+        self._cost_tracker = cost_tracker
+        self._per_document = per_document
+
+    def run(self, request: SearchRequest) -> SearchResults:
+        """The results, with the middleware of plugins around the search itself.
+
+        Raises InputError for an invalid query, mode, limit or offset; StoreError; TenantRequired;
+        EmbedderError for an embedder that fails if the store has no full-text search; HookFailed
+        for middleware, a fusion or a reranker that fails.
+        """
+        _check(request)
+        started = perf_counter()
+        results = self._plugins.search(
+            request, self._once, self._store, per_document=self._per_document
+        )
+        total = round((perf_counter() - started) * 1000, 3)
+        return attrs.evolve(results, timings={**results.timings, "total": total})
+
+    def _once(self, request: SearchRequest) -> SearchResults:
+        """The results without middleware."""
+        _check(request)
+        once = _OneSearch(
+            self._plugins,
+            self._store,
+            self._embedder,
+            self._cost_tracker,
+            per_document=self._per_document,
+        )
+        return once.run(request)
+
+
+class _OneSearch:
+    """One search, which runs once."""
 
     def __init__(
         self,
@@ -182,21 +231,17 @@ class Search:
         self._reasons: list[str] = []
         self._timings: defaultdict[str, float] = defaultdict(float)
 
-    def run(self, text: str, *, scope: Scope, mode: Mode, limit: int, offset: int) -> SearchResults:
-        """The results.
-
-        Raises InputError for an invalid query, mode, limit or offset; StoreError; TenantRequired;
-        EmbedderError for an embedder that fails if the store has no full-text search; HookFailed
-        for a fusion or a reranker that fails.
-        """
-        _check(text, mode, limit, offset)
+    def run(self, request: SearchRequest) -> SearchResults:
+        """See `Search.run`."""
+        offset = request.offset
+        limit = request.limit
         with self._timed("total"):
             with self._timed("embed"):
-                vector, used = self._vector(text, mode, scope)
-            request = SearchRequest(text, scope, used, limit, offset, DEPTHS[0], vector)
+                vector, used = self._vector(request)
+            request = attrs.evolve(request, mode=used, pool=DEPTHS[0], vector=vector)
             hits = self._answer(request, offset + limit)
         return SearchResults(
-            query=text,
+            query=request.text,
             hits=tuple(hits[offset : offset + limit]),
             mode=used,
             degraded=bool(self._reasons),
@@ -210,10 +255,11 @@ class Search:
         yield
         self._timings[step] += perf_counter() - started
 
-    def _vector(self, text: str, mode: Mode, scope: Scope) -> tuple[Vector | None, Mode]:
+    def _vector(self, request: SearchRequest) -> tuple[Vector | None, Mode]:
         """The query's vector, if the mode needs one and the embedder answers, and the mode that is
-        possible with it.
+        possible with it. A vector that middleware has given is used as it is.
         """
+        mode = request.mode
         has_text_search = isinstance(self._store, TextSearch)
         if not has_text_search and mode != "vector":
             if mode == "text":
@@ -229,8 +275,13 @@ class Search:
                     hint='Use mode="text", or create an index with an embedder.',
                 )
             return None, "text"
+        if request.vector is not None:
+            return checked_vector(request.vector, self._embedder.space), mode
+        scope = request.scope
         try:
-            vector = self._cost_tracker.embed_query(text, scope.tenant, _only(scope.collections))
+            vector = self._cost_tracker.embed_query(
+                request.text, scope.tenant, _only(scope.collections)
+            )
             return checked_vector(vector, self._embedder.space), mode
         except Exception as error:  # third-party code; the results report the reason
             if is_interruption(error):
@@ -246,7 +297,12 @@ class Search:
     def _answer(self, request: SearchRequest, count: int) -> list[SearchHit]:
         """The first hits, this many; fewer only if there are no more."""
         order = Order(
-            request, self._plugins, self._store, self._timed, per_document=self._per_document
+            request,
+            self._plugins,
+            self._store,
+            self._embedder,
+            self._timed,
+            per_document=self._per_document,
         )
         if self._plugins.reranks:
             hits = self._reranked(request, order, count)
@@ -281,7 +337,7 @@ class Search:
         return hits
 
     def _reranked_block(self, request: SearchRequest, block: list[SearchHit]) -> list[SearchHit]:
-        left, reasons = self._plugins.rerank(request, block)
+        left, reasons = self._plugins.rerank(request, block, self._store)
         _add_new(self._reasons, reasons)
         return left
 
@@ -314,6 +370,7 @@ class Search:
                     scores=one.scores,
                     kind=chunk.kind,
                     metadata=stored.metadata,
+                    updated_at=stored.updated_at,
                 )
             )
         return hits
@@ -331,15 +388,14 @@ def _only(collections: Sequence[str] | None) -> str:
     return collections[0] if collections is not None and len(collections) == 1 else ""
 
 
-def _check(text: object, mode: object, limit: object, offset: object) -> None:
-    if not check_unicode("The query", text).strip():
+def _check(request: SearchRequest) -> None:
+    text = check_unicode("The query", request.text)
+    if not text.strip():
         raise InputError("The query is empty.", hint="Write what to search for.")
-    if len(str(text)) > MAX_QUERY:
-        raise QueryTooLarge(
-            f"The query has {len(str(text)):,} characters, the most is {MAX_QUERY:,}."
-        )
-    if mode not in MODES:
-        raise InputError(f"mode must be one of {', '.join(MODES)}, got {clip(mode)}.")
-    reach = check_count("limit", limit, 1) + check_count("offset", offset)
+    if len(text) > MAX_QUERY:
+        raise QueryTooLarge(f"The query has {len(text):,} characters, the most is {MAX_QUERY:,}.")
+    if request.mode not in MODES:
+        raise InputError(f"mode must be one of {', '.join(MODES)}, got {clip(request.mode)}.")
+    reach = check_count("limit", request.limit, 1) + check_count("offset", request.offset)
     if reach > MAX_LIMIT:
         raise QueryTooLarge(f"offset + limit is {reach:,}, the most is {MAX_LIMIT:,}.")

@@ -20,6 +20,7 @@ from semantic_core.errors import is_interruption
 from semantic_core.types import Document, Failure, IngestReport, Ref
 
 if TYPE_CHECKING:
+    from semantic_core._announcer import Announcer
     from semantic_core.protocols import Outbox, Source, Store
 
 _COUNTS = ("added", "updated", "unchanged", "removed", "chunks", "embedded", "reused", "pending")
@@ -31,16 +32,18 @@ def sync(
     sources: Mapping[str, Source],
     store: Store,
     ingest: Callable[[Iterable[Document], Mapping[Ref, int]], IngestReport],
+    announcer: Announcer,
     *,
     limit: int,
 ) -> IngestReport:
     """Process up to `limit` pending changes.
 
     sources: per collection, a callable that reads its documents. ingest: takes documents and
-    stamps. The stamp of a document is the largest number of its changes, so a slow worker never
-    restores an older state: a write that the store refuses for that reason has failed, with the
-    code "stale". If a collection cannot be read, its changes have failed with the reason, and the
-    others are processed. Raises StoreError; then the changes become free when their lease ends.
+    stamps. announcer: tells listeners of removals. The stamp of a document is the largest number of
+    its changes, so a slow worker never restores an older state: a write that the store refuses for
+    that reason has failed, with the code "stale". If a collection cannot be read, its changes have
+    failed with the reason, and the others are processed. Raises StoreError; then the changes become
+    free when their lease ends.
     """
     by_ref: dict[Ref, list[int]] = {}
     for number, ref in outbox.take(limit):
@@ -68,7 +71,9 @@ def sync(
         failures = [*unread, *done.failed]
         reasons = {failure.what: failure.reason for failure in failures}
         gone = [ref for ref in refs if ref not in documents and str(ref) not in reasons]
+        existing = announcer.removing(gone)
         removed = store.remove(gone, stamps) if gone else 0
+        announcer.removed(existing)
         if removed < len(gone):
             for ref in gone:
                 if store.get(ref) is not None:

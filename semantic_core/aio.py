@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from semantic_core.core import SemanticCore, Where
+from semantic_core.core import SemanticCore
 from semantic_core.errors import ConfigError, InputError
 from semantic_core.types import (
     ChunkId,
@@ -34,6 +34,7 @@ from semantic_core.types import (
     SearchResults,
     StoredChunk,
     StoreStats,
+    Where,
 )
 
 if TYPE_CHECKING:
@@ -108,7 +109,15 @@ class AsyncSemanticCore:
 
     def tenant(self, name: str) -> AsyncSemanticCore:
         """See `SemanticCore.tenant`. Shares the threads."""
-        scoped = type(self)(self.core.tenant(name))
+        return self._of(self.core.tenant(name))
+
+    def unrestricted(self) -> AsyncSemanticCore:
+        """See `SemanticCore.unrestricted`. Shares the threads."""
+        return self._of(self.core.unrestricted())
+
+    def _of(self, core: SemanticCore) -> AsyncSemanticCore:
+        """A client of the same index that shares the threads."""
+        scoped = type(self)(core)
         scoped._reading = self._reading
         scoped._writing = self._writing
         return scoped
@@ -152,6 +161,7 @@ class AsyncSemanticCore:
         where: Where = None,
         offset: int = 0,
         collections: Sequence[str] | None = None,
+        context: Mapping[str, Any] | None = None,
     ) -> SearchResults:
         """See `SemanticCore.search`."""
         work = partial(
@@ -162,6 +172,7 @@ class AsyncSemanticCore:
             where=where,
             offset=offset,
             collections=collections,
+            context=context,
         )
         return await self.call(work)
 
@@ -174,6 +185,7 @@ class AsyncSemanticCore:
         where: Where = None,
         offset: int = 0,
         collections: Sequence[str] | None = None,
+        context: Mapping[str, Any] | None = None,
     ) -> SearchResults:
         """See `SemanticCore.search_chunks`."""
         work = partial(
@@ -184,18 +196,25 @@ class AsyncSemanticCore:
             where=where,
             offset=offset,
             collections=collections,
+            context=context,
         )
         return await self.call(work)
 
     async def context_window(
-        self, hit: SearchHit | ChunkId, *, before: int = 1, after: int = 1
+        self,
+        hit: SearchHit | ChunkId,
+        *,
+        before: int = 1,
+        after: int = 1,
+        context: Mapping[str, Any] | None = None,
     ) -> list[StoredChunk]:
         """See `SemanticCore.context_window`."""
-        return await self.call(partial(self.core.context_window, hit, before=before, after=after))
+        work = partial(self.core.context_window, hit, before=before, after=after, context=context)
+        return await self.call(work)
 
-    async def get(self, ref: Ref) -> Document | None:
+    async def get(self, ref: Ref, *, context: Mapping[str, Any] | None = None) -> Document | None:
         """See `SemanticCore.get`."""
-        return await self.call(partial(self.core.get, ref))
+        return await self.call(partial(self.core.get, ref, context=context))
 
     async def remove(self, *refs: Ref) -> int:
         """See `SemanticCore.remove`."""
@@ -208,6 +227,7 @@ class AsyncSemanticCore:
         limit: int = 100,
         where: Where = None,
         collections: Sequence[str] | None = None,
+        context: Mapping[str, Any] | None = None,
     ) -> Page:
         """See `SemanticCore.documents`."""
         work = partial(
@@ -216,6 +236,7 @@ class AsyncSemanticCore:
             limit=limit,
             where=where,
             collections=collections,
+            context=context,
         )
         return await self.call(work)
 

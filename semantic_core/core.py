@@ -7,19 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
+from semantic_core._announcer import Announcer
 from semantic_core._config import DEFAULT_EMBEDDER, DEFAULT_STORE, read_config
 from semantic_core._files import keep_closed, read_document, release
 from semantic_core._ingest import Ingest, IngestProgress
 from semantic_core._interruption import cut_cleanly
 from semantic_core._no_embedder import WordsOnly
 from semantic_core._plugins.host import Plugins
-from semantic_core._search import Search
+from semantic_core._search import DEPTHS, Search
 from semantic_core._sync import merged, sync
 from semantic_core._validation import check_count, check_name, clip
 from semantic_core.batch import (
@@ -51,9 +53,11 @@ from semantic_core.types import (
     Ref,
     Scope,
     SearchHit,
+    SearchRequest,
     SearchResults,
     StoredChunk,
     StoreStats,
+    Where,
 )
 
 if TYPE_CHECKING:
@@ -70,7 +74,6 @@ class _Unset(str):
 _UNSET_EMBEDDER: str = _Unset(DEFAULT_EMBEDDER)
 KEYRING = "keyring"
 """The option by which an embedder takes its keys."""
-Where = Mapping[str, Any] | Filter | None
 LEAST_CHARS = 50
 """Smallest `max_chars`, in characters: a shorter passage has too little content."""
 MOST_NEIGHBOURS = 1_000
@@ -88,7 +91,8 @@ class SemanticCore:
     setting of the store, False for a new one. store_options, embedder_options: for the named ones,
     see ``semantic-core plugins show NAME``. max_chars: longest chunk in characters; None uses the
     embedder's own.
-    plugins: None uses all that are installed; a sequence of names or objects uses exactly these.
+    plugins: None uses all that are installed; a sequence of names or objects uses exactly these,
+    where "*" stands for all that are installed.
     freshness: how long texts may wait for their vectors ("now", "1h", "24h"), for all collections
     or by collection; see `ingest`. budget: the most to spend,
     ``{"soft": 5, "hard": 10, "per": "day"}``. batch: sizes and deadlines of batch jobs, the fields
@@ -135,18 +139,24 @@ class SemanticCore:
         self.embedder = self._embedder_of(named, settings)
         self._max_chars = self._limit(max_chars)
         self.store = self._store_of(store, options)
+        self._announcer = Announcer(self._plugins, self.store)
         self._rules: dict[str, Any] = {"goals": goals, "budget": spendable, "rules": rules}
         with ExitStack() as opened:
             if self.store is not store:
                 opened.callback(self.store.close)
             self._separate = self._ledger_beside(ledger, options.get("path"))
             self._batches = BatchManager(
-                self.store, self.embedder, ledger=self._separate, **self._rules
+                self.store,
+                self.embedder,
+                ledger=self._separate,
+                filled=_filled(self._announcer, self.embedder),
+                **self._rules,
             )
             opened.pop_all()  # from here on, `close` closes it
         self.followers: tuple[Follower, ...] = ()
         self._owner = True
         self._tenant = ""
+        self._restricted = True
         keep_closed(self)
 
     @classmethod
@@ -197,6 +207,16 @@ class SemanticCore:
         scoped._owner = False
         return scoped
 
+    def unrestricted(self) -> Self:
+        """A client of the same index that reads everything, whatever plugins show to whom; for
+        maintenance, not for what users see. A client of one tenant stays restricted to that tenant.
+        """
+        everything = type(self).__new__(type(self))
+        everything.__dict__.update(self.__dict__)
+        everything._restricted = False
+        everything._owner = False
+        return everything
+
     def in_memory(self) -> Self:
         """A client like this one with an empty index in memory: same embedder, plugins and rules.
 
@@ -208,7 +228,10 @@ class SemanticCore:
         twin.__dict__.update(self.__dict__)
         twin.store = MemoryStore(self.embedder.space, multi_tenant=self.store.multi_tenant)
         twin._separate = None
-        twin._batches = BatchManager(twin.store, self.embedder, **self._rules)
+        twin._announcer = Announcer(self._plugins, twin.store)
+        twin._batches = BatchManager(
+            twin.store, self.embedder, filled=_filled(twin._announcer, self.embedder), **self._rules
+        )
         twin.followers = ()
         twin._owner = True
         twin._tenant = ""
@@ -268,16 +291,24 @@ class SemanticCore:
         where: Where = None,
         offset: int = 0,
         collections: Sequence[str] | None = None,
+        context: Mapping[str, Any] | None = None,
     ) -> SearchResults:
         """The best passage of each of the `limit` best documents, after `offset` better ones.
 
         mode: "hybrid" combines vector search and full-text search; "vector" and "text" use only
         one. where: conditions on metadata, see `semantic_core.filters`. collections: only these;
-        None means all. If the embedder fails, full-text search answers alone and the results are
-        ``degraded``. Raises InputError, FilterInvalid, TenantRequired, StoreError; HookFailed for a
-        reranker that fails and might have removed hits.
+        None means all. context: for the plugins, such as ``{"user": "ann"}``, which get it in every
+        hook of the search; the kernel does not read it. If the embedder fails, full-text search
+        answers alone and the results are ``degraded``. Raises InputError, FilterInvalid,
+        TenantRequired, StoreError; AccessRefused if a plugin shows nothing to whoever asks;
+        HookFailed for a plugin that fails and might have hidden hits.
         """
-        return self._search(query, limit, mode, where, offset, collections, per_document=True)
+        with self._announcer.failures("search", query):
+            scope = self._scope(where, collections, context)
+            request = SearchRequest(
+                query, scope, mode, limit, offset, DEPTHS[0], context=_checked_context(context)
+            )
+            return self._search(request, per_document=True)
 
     @cut_cleanly
     def search_chunks(
@@ -289,15 +320,28 @@ class SemanticCore:
         where: Where = None,
         offset: int = 0,
         collections: Sequence[str] | None = None,
+        context: Mapping[str, Any] | None = None,
     ) -> SearchResults:
         """The best passages, however many of them are of one document. Otherwise like `search`."""
-        return self._search(query, limit, mode, where, offset, collections, per_document=False)
+        with self._announcer.failures("search", query):
+            scope = self._scope(where, collections, context)
+            request = SearchRequest(
+                query, scope, mode, limit, offset, DEPTHS[0], context=_checked_context(context)
+            )
+            return self._search(request, per_document=False)
 
     @cut_cleanly
     def context_window(
-        self, hit: SearchHit | ChunkId, *, before: int = 1, after: int = 1
+        self,
+        hit: SearchHit | ChunkId,
+        *,
+        before: int = 1,
+        after: int = 1,
+        context: Mapping[str, Any] | None = None,
     ) -> list[StoredChunk]:
-        """A passage with its neighbours, in the order of the document; [] if it does not exist."""
+        """A passage with its neighbours, in the order of the document; [] if it does not exist, or
+        is not shown to whoever asks. context: as for `search`.
+        """
         for name, count in (("before", before), ("after", after)):
             check_count(name, count, 0, MOST_NEIGHBOURS)
         id = hit.id if isinstance(hit, SearchHit) else hit
@@ -305,18 +349,28 @@ class SemanticCore:
             raise InputError(f"Wanted a hit or a ChunkId, got {clip(id)}.")
         ref = self._scoped(id.ref)
         places = range(max(0, id.position - before), id.position + after + 1)
+        shown = self._restriction(context)
         stored = self.store.fetch([ChunkId(ref, place) for place in places])
+        stored = [chunk for chunk in stored if shown.matches(chunk.metadata)]
         return stored if any(chunk.chunk.id.position == id.position for chunk in stored) else []
 
     @cut_cleanly
-    def get(self, ref: Ref) -> Document | None:
-        """The document as it was ingested; None if there is none."""
-        return self.store.get(self._scoped(ref))
+    def get(self, ref: Ref, *, context: Mapping[str, Any] | None = None) -> Document | None:
+        """The document as it was ingested; None if there is none, or it is not shown to whoever
+        asks. context: as for `search`.
+        """
+        shown = self._restriction(context)
+        document = self.store.get(self._scoped(ref))
+        return document if document is not None and shown.matches(document.metadata) else None
 
     @cut_cleanly
     def remove(self, *refs: Ref) -> int:
         """Remove documents with their passages and vectors. Returns how many existed."""
-        return self.store.remove([self._scoped(ref) for ref in refs])
+        wanted = [self._scoped(ref) for ref in refs]
+        existing = self._announcer.removing(wanted)
+        removed = self.store.remove(wanted)
+        self._announcer.removed(existing)
+        return removed
 
     @cut_cleanly
     def documents(
@@ -326,9 +380,12 @@ class SemanticCore:
         limit: int = 100,
         where: Where = None,
         collections: Sequence[str] | None = None,
+        context: Mapping[str, Any] | None = None,
     ) -> Page:
-        """A slice of the documents in order of (collection, key), with the total."""
-        scope = self._scope(where, collections)
+        """A slice of the documents in order of (collection, key), with the total. context: as for
+        `search`; documents that are not shown to whoever asks are not counted either.
+        """
+        scope = self._scope(where, collections, context)
         return self.store.documents(
             scope, check_count("offset", offset), check_count("limit", limit)
         )
@@ -357,9 +414,9 @@ class SemanticCore:
         are then paid for in vain. Raises EmbedderError as soon as the embedder fails, BudgetSpent;
         vectors stored until then stay.
         """
-        return self._batches.embed(
-            None if limit is None else check_count("limit", limit), from_jobs=from_jobs
-        )
+        most = None if limit is None else check_count("limit", limit)
+        with self._announcer.failures("embed", "pending passages"):
+            return self._batches.embed(most, from_jobs=from_jobs)
 
     @property
     def ledger(self) -> BatchQueue | None:
@@ -424,7 +481,9 @@ class SemanticCore:
             # A run of its own, so its report counts nothing else.
             return self._ingest(mode, None).run(documents, stamps)
 
-        return sync(outbox, sources or {}, self.store, ingest, limit=limit or 1_000)
+        return sync(
+            outbox, sources or {}, self.store, ingest, self._announcer, limit=limit or 1_000
+        )
 
     def bind(
         self,
@@ -464,7 +523,7 @@ class SemanticCore:
 
     def plugins(self) -> tuple[PluginInfo, ...]:
         """Every plugin that was found, with its status; the broken ones with their cause."""
-        return self._plugins.infos
+        return self._plugins.reported()
 
     def close(self) -> None:
         """Close the store, and end its threads.
@@ -618,6 +677,7 @@ class SemanticCore:
                 self._plugins,
                 self.store,
                 self.embedder,
+                self._announcer,
                 max_chars=self._max_chars,
                 progress=progress,
             )
@@ -625,32 +685,36 @@ class SemanticCore:
             self._plugins,
             self.store,
             self.embedder,
+            self._announcer,
             max_chars=self._max_chars,
             metered=self._batches.metered_embedder(),
             later=self._batches.leaves(mode),
             progress=progress,
         )
 
-    def _search(
-        self,
-        query: str,
-        limit: int,
-        mode: Mode,
-        where: Where,
-        offset: int,
-        collections: Sequence[str] | None,
-        *,
-        per_document: bool,
-    ) -> SearchResults:
-        cost_tracker = self._batches.cost_tracker
+    def _search(self, request: SearchRequest, *, per_document: bool) -> SearchResults:
         search = Search(
-            self._plugins, self.store, self.embedder, cost_tracker, per_document=per_document
+            self._plugins,
+            self.store,
+            self.embedder,
+            self._batches.cost_tracker,
+            per_document=per_document,
         )
-        return search.run(
-            query, scope=self._scope(where, collections), mode=mode, limit=limit, offset=offset
-        )
+        results = search.run(request)
+        self._announcer.searched(request, results)
+        return results
 
-    def _scope(self, where: Where, collections: Sequence[str] | None) -> Scope:
+    def _restriction(self, context: Mapping[str, Any] | None) -> Filter:
+        """What plugins show to whoever asks."""
+        given = _checked_context(context)
+        return self._plugins.restriction(given) if self._restricted else Filter()
+
+    def _scope(
+        self,
+        where: Where,
+        collections: Sequence[str] | None,
+        context: Mapping[str, Any] | None = None,
+    ) -> Scope:
         if isinstance(collections, str):
             raise InputError(f"collections must be a list of names, got the str {collections!r}.")
         if self.store.multi_tenant and not self._tenant:
@@ -658,7 +722,10 @@ class SemanticCore:
         names = None
         if collections is not None:
             names = tuple(check_name("A collection", name) for name in collections)
-        return Scope(self._tenant, names, Filter.parse(where))
+        wanted = Filter.parse(where)
+        shown = self._restriction(context)
+        conditions = dict.fromkeys([*wanted.conditions, *shown.conditions])
+        return Scope(self._tenant, names, Filter(tuple(conditions)))
 
     def _scoped(self, ref: Ref) -> Ref:
         if not isinstance(ref, Ref):
@@ -699,6 +766,22 @@ class _Twin:
     def close(self) -> None:
         """See `Follower.close`."""
         self._core.close()
+
+
+def _filled(announcer: Announcer, embedder: Embedder) -> Callable[[int], None]:
+    """Announces how many passages that were pending got a vector."""
+    return partial(announcer.embedded, space=embedder.space)
+
+
+def _checked_context(context: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """What plugins get as context: {} for None. Raises InputError."""
+    if context is None:
+        return {}
+    if not isinstance(context, Mapping) or not all(isinstance(name, str) for name in context):
+        raise InputError(
+            f'context must be a mapping such as {{"user": "ann"}}, got {type(context).__name__}.'
+        )
+    return dict(context)
 
 
 def _flat(documents: Iterable[Document | Iterable[Document]]) -> Iterator[Document]:

@@ -13,6 +13,7 @@
     |   `-- FileUnreadable          a file that is missing, binary or in an unknown encoding
     |-- TenantRequired              a multi-tenant store was called without a tenant
     |-- TenantRefused               a single-tenant store was called with one
+    |-- AccessRefused             a plugin does not show anything to whoever asks
     |-- BudgetSpent *               the budget is spent
     |-- StoreError
     |   |-- StoreBusy *             another writer holds the store
@@ -108,6 +109,10 @@ class TenantRequired(SemanticCoreError):
 
 class TenantRefused(SemanticCoreError):
     """A single-tenant store was called with a tenant."""
+
+
+class AccessRefused(SemanticCoreError):
+    """A plugin does not show anything to whoever asks, or was not told who asks."""
 
 
 class BudgetSpent(SemanticCoreError):

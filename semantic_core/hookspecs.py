@@ -19,8 +19,18 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from semantic_core.events import Event
     from semantic_core.protocols import Embedder, Store
-    from semantic_core.types import Chunk, Document, Ranking, SearchHit, SearchRequest
+    from semantic_core.types import (
+        Chunk,
+        Document,
+        FileContent,
+        Ranking,
+        SearchHit,
+        SearchRequest,
+        SearchResults,
+        Where,
+    )
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
@@ -33,7 +43,18 @@ API_VERSION = 1
 ``SEMANTIC_CORE_API = 1``.
 """
 
-COLLECTED = frozenset({"semantic_stores", "semantic_embedders", "semantic_retrieve"})
+COLLECTED = frozenset(
+    {
+        "semantic_stores",
+        "semantic_embedders",
+        "semantic_readers",
+        "semantic_restrict",
+        "semantic_search_middleware",
+        "semantic_retrieve",
+        "semantic_event",
+        "semantic_commands",
+    }
+)
 """Hooks that ask every plugin for its own answer. One that fails does not affect the others."""
 RERANK = "semantic_rerank"
 """The hook whose functions are all called, each with the answer of the one before."""
@@ -87,6 +108,20 @@ def semantic_embedders() -> Mapping[str, Callable[..., Embedder]]:
     raise NotImplementedError
 
 
+@hookspec
+def semantic_readers() -> Mapping[str, Callable[[FileContent], Document | Sequence[Document]]]:
+    """Offer readers of files, by suffix such as ".html" or media type such as "text/html".
+
+    Return {suffix or media type: reader}, in lower case. ``reader(file)`` returns the document of
+    the file, or several: the first has the ref ``file.ref``, the others have keys that begin with
+    ``file.ref.key + "#"``, as `FileContent.document` makes them. It raises FileUnreadable for a
+    file that it cannot read. None or {} offers nothing.
+    Every plugin is asked. Two offers of one suffix are a conflict: neither is used. An offer
+    replaces one of the kernel's own.
+    """
+    raise NotImplementedError
+
+
 @hookspec(firstresult=True)
 def semantic_describe(document: Document) -> Document | None:
     """Read title, language and metadata from a document, for example from its front matter.
@@ -125,8 +160,42 @@ def semantic_context(document: Document, chunks: Sequence[Chunk]) -> Sequence[st
 
 
 @hookspec
-def semantic_retrieve(request: SearchRequest, store: Store) -> Ranking | None:
+def semantic_restrict(context: Mapping[str, Any]) -> Where:
+    """The conditions on metadata that a document must meet to be shown to whoever asks.
+
+    context: what the application gave with ``search(..., context={"user": ...})``; {} if nothing.
+    Return a ``where`` mapping or a Filter; None if your plugin hides nothing from them.
+    Every plugin is asked, and the conditions of all must hold. It applies to searches, `get`,
+    `documents` and `context_window`, before any limit. If one raises, or returns anything else,
+    nothing is shown: the call raises HookFailed, or AccessRefused if the plugin raised that.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def semantic_search_middleware() -> Callable[
+    [SearchRequest, Callable[[SearchRequest], SearchResults]], SearchResults
+]:
+    """Return a function that runs around every search: ``middleware(request, search)``.
+
+    ``search(request)`` runs the rest: the middleware of other plugins, then the search itself. The
+    function may change the request, call `search` several times, or answer by itself. None takes no
+    part. Every plugin is asked once, when the client is created; the one that is asked first runs
+    outermost.
+
+    The scope can only become narrower: tenant, collections and conditions of the original request
+    hold for every inner search and every hit of the answer. A function that raises, or returns
+    anything but SearchResults, ends the search with HookFailed.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def semantic_retrieve(request: SearchRequest, store: Store, embedder: Embedder) -> Ranking | None:
     """Find candidates, at most ``request.pool`` of them, within ``request.scope``.
+
+    embedder: the one of the index, to embed other texts than the query, which is in
+    ``request.vector`` already. Vectors that it makes here are not counted in the costs.
 
     Return a Ranking whose source names your retriever; None if it takes no part in this mode; an
     empty Ranking if there are no candidates. Candidates that you do not list count less than those
@@ -154,11 +223,14 @@ def semantic_fuse(
 
 
 @hookspec(firstresult=True)
-def semantic_rerank(request: SearchRequest, hits: Sequence[SearchHit]) -> Sequence[SearchHit]:
+def semantic_rerank(
+    request: SearchRequest, hits: Sequence[SearchHit], store: Store
+) -> Sequence[SearchHit]:
     """Reorder hits, or remove some of them.
 
     hits: what the other rerankers left. All are called, one after the other, so no reranker can
-    bring back a hit that another removed. A wrapper gets the same from its ``yield``.
+    bring back a hit that another removed. A wrapper gets the same from its ``yield``. store: to
+    read more than a hit has, such as the neighbours of its passage.
 
     Return hits, best first; an empty list ends the results here. A reranker that raises, returns
     None or returns hits it was not given ends the search with HookFailed, because hits that it
@@ -166,6 +238,30 @@ def semantic_rerank(request: SearchRequest, hits: Sequence[SearchHit]) -> Sequen
     ``@hookimpl(orders_only=True)``: if it fails, the search continues without it and is
     ``degraded``. Called for each 50 hits from the top, as far as the page reaches, and always with
     the same 50, so that pages fit together.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def semantic_event(event: Event) -> None:
+    """Listen to what has happened: one of the records of `semantic_core.events`.
+
+    Called after the fact, in the thread that did it: for a write after its commit, so it can undo
+    nothing. It should return quickly; hand slow work to a thread or a queue.
+    Every plugin is called. One that raises is logged and reported in ``core.plugins()``, and stops
+    nobody. What a listener does itself is not announced to it again.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def semantic_commands() -> Mapping[str, tuple[str, str]]:
+    """Add commands to ``semantic-core``.
+
+    Return {name: ("module:attribute", help in one line)}; the attribute is a `click.Command`, and
+    its module is imported when the command is called. None or {} adds nothing.
+    Every plugin is asked when the help is shown or an unknown command is called. Names of the
+    kernel's own commands cannot be taken; two offers of one name are a conflict: neither is used.
     """
     raise NotImplementedError
 

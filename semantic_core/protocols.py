@@ -2,9 +2,10 @@
 implements one; it inherits from nothing.
 
 An optional ability is a protocol of its own, and callers test for it with ``isinstance``. A store
-may also be `TextSearch`, `TextScores`, `TitleSearch`, `VectorQueue`, `BatchQueue`, `Checkpoints`
-and `Patient`; an embedder may also be `BatchEmbedder`, `Priced` and `Metered`. The checks of
-`semantic_core.testing` prove that a class keeps its contract; every rule they check is stated here.
+may also be `TextSearch`, `TextScores`, `TitleSearch`, `VectorQueue`, `BatchQueue`, `Checkpoints`,
+`Transactional` and `Patient`; an embedder may also be `BatchEmbedder`, `Priced` and `Metered`. The
+checks of `semantic_core.testing` prove that a class keeps its contract; every rule they check is
+stated here.
 
 Tested by tests/contracts/test_contract.py.
 """
@@ -332,6 +333,17 @@ class Store(Protocol):
         """
         ...
 
+    def revision(self, tenant: str | None = None) -> str:
+        """A short text that every commit changes which changes documents, chunks or vectors of this
+        tenant; None: of any. Equal texts, read by whatever processes, stand for equal content.
+
+        It
+        is cheap enough to be asked before every search. Writes that change nothing need not change
+        it. In a single-tenant store "" and None mean the same. Raises TenantRefused for a tenant in
+        a single-tenant store.
+        """
+        ...
+
     def snapshot(self) -> AbstractContextManager[None]:
         """Within the block, all reads of this thread see the same state, whatever others commit.
 
@@ -398,6 +410,17 @@ class Checkpoints(Protocol):
         change: as for `update_checkpoint`. A write that raises does not change the checkpoint; one
         that changes no document does update it. Nested blocks update the checkpoints of several
         sources together.
+        """
+        ...
+
+
+@runtime_checkable
+class Transactional(Protocol):
+    """A store whose writes may be part of a transaction that the application ends."""
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Call this when what the current thread has written is committed, in the thread that
+        commits; never if it is rolled back. Without an open transaction, call it now.
         """
         ...
 

@@ -53,8 +53,14 @@ INDEX_FILE = "semantic-core.db"
 """The file of an index where no path is set."""
 INDEX_SUFFIX = ".semantic.db"
 """What is added to the name of a database for the file of its index."""
+PART = "#"
+"""Between the key of a file's document and the name of a part of the file, in the key of the part.
+"""
 MAX_DIMENSIONS = 65_536
 """The most dimensions that a vector may have."""
+
+Where = Mapping[str, Any] | Filter | None
+"""Conditions on metadata, see `semantic_core.filters`; None for none."""
 
 _EMPTY: Mapping[str, Value] = {}
 
@@ -155,6 +161,39 @@ class Document:
     if TYPE_CHECKING:
 
         def __attrs_init__(self, **fields: Any) -> None: ...
+
+
+@attrs.frozen(eq=False)
+class FileContent:
+    """A file, as a reader gets it; see the hook ``semantic_readers``.
+
+    data: the bytes of the file. name: its name without folders, such as "report.pdf". ref: the
+    identity of the document that it becomes. media_type: as the caller gave it; "" if unknown.
+    """
+
+    data: bytes = attrs.field(repr=False)
+    name: str
+    ref: Ref
+    media_type: str = ""
+
+    def document(
+        self,
+        text: str,
+        *,
+        part: str = "",
+        title: str = "",
+        media_type: str = "text/plain",
+        metadata: Mapping[str, Any] = _EMPTY,
+        language: str | None = None,
+    ) -> Document:
+        """A document of this file. part: "" for the document of the file itself; for a part of it,
+        such as an attachment, a name that is unique within the file. Raises TextInvalid, InputError
+        as `Document` does.
+        """
+        ref = self.ref
+        if part:
+            ref = Ref(ref.collection, f"{ref.key}{PART}{part}", ref.tenant)
+        return Document(ref, text, title, media_type, metadata, language)
 
 
 @total_ordering
@@ -287,6 +326,9 @@ class SearchRequest:
     mode: which searches to use. limit, offset: the page that the caller wants, in hits. pool: the
     most candidates to return.
 
+    context: what the application gave with the search, such as ``{"user": "ann"}``; {} if nothing.
+    The kernel does not read it; plugins do.
+
     If a page needs more candidates, a retriever is asked again with a larger pool, and its new
     candidates are put behind all earlier ones. A ranking must not depend on limit and offset; then
     pages are slices of one order.
@@ -299,6 +341,7 @@ class SearchRequest:
     offset: int
     pool: int
     vector: Vector | None = None
+    context: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
 
 
 @attrs.frozen
@@ -325,13 +368,15 @@ class Ranking:
 @attrs.frozen
 class StoredChunk:
     """A chunk as a store returns it, with title and metadata of its document.
-    pending: whether it has no vector yet.
+    pending: whether it has no vector yet. updated_at: when the document was last changed, in ISO
+    8601.
     """
 
     chunk: Chunk
     title: str
     metadata: Mapping[str, Value] = attrs.field(hash=False)
     pending: bool = False
+    updated_at: str = ""
 
 
 @attrs.frozen
@@ -344,7 +389,8 @@ class SearchHit:
     from -1 to 1. A plugin that fuses or reranks may use other scores, or another order.
     ranks: its place in the ranking of each retriever that returned it, from 1. scores: the score
     that each of these retrievers gave it.
-    metadata: of the document. start, end: the place of the chunk in the document's text, in
+    metadata: of the document. updated_at: when the document was last changed, in ISO 8601; "" if
+    the store does not know. start, end: the place of the chunk in the document's text, in
     characters.
     """
 
@@ -360,6 +406,7 @@ class SearchHit:
     scores: Mapping[str, float] = attrs.field(hash=False)
     kind: Kind = "text"
     metadata: Mapping[str, Value] = attrs.field(default=_EMPTY, hash=False)
+    updated_at: str = ""
 
     @property
     def id(self) -> ChunkId:
@@ -375,7 +422,8 @@ class SearchResults(Sequence[SearchHit]):
     whether the answer is less complete than it was asked for. reason: why; "" if it is not
     degraded.
     timings: milliseconds for each step ("embed", "retrieve", "fuse", "fetch", "rerank", "total"),
-    and for each retriever of a plugin ("retrieve by NAME", a part of "retrieve").
+    for each retriever of a plugin ("retrieve by NAME", a part of "retrieve"), and for each
+    middleware ("middleware NAME", without the searches that it made).
     """
 
     query: str

@@ -75,6 +75,8 @@ LEAST_IDF = 1e-6
 """Least idf of a word; words in more than half of the passages would have less. SQLite's FTS5 has
 the same limit.
 """
+_WHOLE_STORE = ""
+"""The tenant whose revision changes with that of every other."""
 MOST_WORDS = 32
 """Most distinct words of a query that are searched for; the first ones."""
 MOST_REPEATS = 3
@@ -119,7 +121,7 @@ class _State:
     """Everything in the store.
 
     stamps: of refs that were ever written or removed with one. checkpoints: by the name of their
-    source. identity: which index it is.
+    source. identity: which index it is. revisions: by tenant, "" for the whole store.
     """
 
     documents: Mapping[Ref, _Stored] = attrs.field(factory=dict)
@@ -128,6 +130,7 @@ class _State:
     ledger: LedgerState = attrs.field(factory=LedgerState)
     checkpoints: Mapping[str, str] = attrs.field(factory=dict)
     identity: str = attrs.field(factory=_new_identity)
+    revisions: Mapping[str, str] = attrs.field(factory=dict)
 
 
 def open_memory(
@@ -284,6 +287,7 @@ class MemoryStore:
                 stamps=marks,
                 written=written,
                 checkpoints=self._advanced(state),
+                revisions=_revised(state, documents),
             )
         return ReplaceReport(tuple(outcomes))
 
@@ -304,7 +308,11 @@ class MemoryStore:
                 if _stamped(ref, marks, stamps):
                     documents.pop(ref, None)
             self._state = attrs.evolve(
-                state, documents=documents, stamps=marks, checkpoints=self._advanced(state)
+                state,
+                documents=documents,
+                stamps=marks,
+                checkpoints=self._advanced(state),
+                revisions=_revised(state, documents),
             )
         return len(state.documents) - len(documents)
 
@@ -379,7 +387,13 @@ class MemoryStore:
                 document = stored.document
                 pending = row.entry.vector is None
                 chunks.append(
-                    StoredChunk(row.entry.chunk, document.title, document.metadata, pending)
+                    StoredChunk(
+                        row.entry.chunk,
+                        document.title,
+                        document.metadata,
+                        pending,
+                        stored.updated_at,
+                    )
                 )
         return chunks
 
@@ -433,7 +447,8 @@ class MemoryStore:
         with self._writing:
             state = self._latest()
             documents, filled = _fill(state.documents, checked)
-            self._state = attrs.evolve(state, documents=documents)
+            revisions = _revised(state, documents)
+            self._state = attrs.evolve(state, documents=documents, revisions=revisions)
         return filled
 
     def bulk_update_vectors(self, vectors: Mapping[str, Vector]) -> int:
@@ -581,6 +596,13 @@ class MemoryStore:
     def costs(self, since: str = "", until: str = "9") -> Sequence[Cost]:
         """See `BatchQueue.costs`."""
         return self._ledger.costs(since, until)
+
+    def revision(self, tenant: str | None = None) -> str:
+        """See `Store.revision`."""
+        state = self._reading()
+        if tenant is not None:
+            self._check_tenant(tenant)
+        return state.revisions.get(tenant or _WHOLE_STORE, "0")
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -769,6 +791,15 @@ def _fill(
             done[ref] = attrs.evolve(stored, rows=tuple(rows))
             filled += changed
     return done, filled
+
+
+def _revised(state: _State, documents: Mapping[Ref, _Stored]) -> Mapping[str, str]:
+    """The revisions after a write that leaves these documents."""
+    changed = set()
+    for ref in state.documents.keys() | documents.keys():
+        if state.documents.get(ref) is not documents.get(ref):
+            changed |= {ref.tenant, _WHOLE_STORE}
+    return {**state.revisions, **{tenant: secrets.token_hex(8) for tenant in changed}}
 
 
 def _content(stored: _Stored) -> object:

@@ -14,7 +14,17 @@ from typing import Any, get_args
 from semantic_core._validation import check_unicode, clip, named
 from semantic_core.errors import TextInvalid
 from semantic_core.protocols import Embedder, Store
-from semantic_core.types import Chunk, ChunkId, Document, Kind, Ranking, Ref, SearchHit, Space
+from semantic_core.types import (
+    Chunk,
+    ChunkId,
+    Document,
+    Kind,
+    Ranking,
+    Ref,
+    Scope,
+    SearchHit,
+    Space,
+)
 
 _KINDS: tuple[str, ...] = get_args(Kind)
 
@@ -125,6 +135,15 @@ def candidates_fault(ranking: Any, pool: int, taken: Mapping[str, Ranking]) -> s
             "wanted the best first and bigger scores for better ones, got a score that is bigger "
             "than the one before"
         )
+    return ""
+
+
+def outside(id: ChunkId, scope: Scope) -> str:
+    """Why an id is not within tenant and collections; "" if it is."""
+    if id.ref.tenant != scope.tenant:
+        return "of another tenant"
+    if scope.collections is not None and id.ref.collection not in scope.collections:
+        return "of another collection"
     return ""
 
 

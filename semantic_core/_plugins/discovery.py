@@ -44,6 +44,10 @@ _BY_NAME = attrgetter("info.name", "info.distribution")
 """The order in which plugins are asked and listed."""
 
 
+ALL_INSTALLED = "*"
+"""Stands for every installed plugin in a list of plugins."""
+
+
 @cache
 def built_in() -> tuple[PluginRecord, ...]:
     """The kernel's own plugins, in the order in which they are asked; the same for all clients."""
@@ -102,8 +106,8 @@ def given(plugins: Sequence[object | str], reserved: Collection[str]) -> list[Pl
     """Exactly these plugins, in order of name.
 
     An object that cannot take part raises an error, unlike an installed plugin, because the caller
-    can correct it. A str is the name of an installed plugin; installed ones that are not named are
-    listed as disabled. Raises PluginBroken, PluginConflict.
+    can correct it. A str is the name of an installed plugin, or "*" for all of them; installed ones
+    that are not named are listed as disabled. Raises PluginBroken, PluginConflict.
     """
     if isinstance(plugins, str) or not isinstance(plugins, Sequence):
         raise PluginBroken(
@@ -117,7 +121,9 @@ def given(plugins: Sequence[object | str], reserved: Collection[str]) -> list[Pl
             names.append(plugin)
         else:
             objects.append(plugin)
-    records = installed(names, reserved) if names else []
+    wanted = None if ALL_INSTALLED in names else names
+    records = installed(wanted, reserved) if names else []
+    names = [name for name in names if name != ALL_INSTALLED]
     for absent in missing(names, records):
         what = f"The plugin {absent.name!r} was asked for: {absent.cause}"
         raise PluginBroken(what, hint=absent.remedy)

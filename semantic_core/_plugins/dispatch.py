@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -28,6 +29,7 @@ from semantic_core.errors import HookFailed, is_interruption
 
 if TYPE_CHECKING:
     from semantic_core._plugins.records import Part, PluginRecord
+    from semantic_core.protocols import Store
     from semantic_core.types import Ref, SearchHit, SearchRequest
 
 _TRACED = 60
@@ -68,6 +70,7 @@ class HookDispatch:
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(_specs())
         self._functions: dict[Callable[..., Any], _Function] = {}
+        self._listening = threading.local()
         trace = os.environ.get("SEMANTIC_CORE_TRACE", "") not in ("", "0")
         foreign = [record for record in plugins if record.info.name not in own]
         kernels = [record for record in plugins if record.info.name in own]
@@ -104,6 +107,25 @@ class HookDispatch:
                 answers.append(answer)
         return answers
 
+    def announce(self, hook: str, event: object) -> list[Answer]:
+        """All answers and errors of a hook whose functions listen.
+
+        A plugin is not told of what it does itself while it listens, in the same thread.
+        """
+        listening: set[str] = self._listening.__dict__.setdefault("plugins", set())
+        answers = []
+        for function in self._in_order(hook):
+            if function.plugin in listening:
+                continue
+            listening.add(function.plugin)
+            try:
+                answer = function.answer({"event": event})
+            finally:
+                listening.discard(function.plugin)
+            if answer is not None:
+                answers.append(answer)
+        return answers
+
     def first(self, hook: str, ref: Ref | None, **arguments: object) -> Answer | None:
         """The answer of a hook that stops at the first one; None if no plugin answered.
 
@@ -132,7 +154,7 @@ class HookDispatch:
             raise HookFailed(what) from answer.error
         return answer
 
-    def rerank(self, request: SearchRequest, hits: Sequence[SearchHit]) -> Answer:
+    def rerank(self, request: SearchRequest, hits: Sequence[SearchHit], store: Store) -> Answer:
         """The hits that all rerankers left. Unlike other hooks, none of them answers for another:
         every one is asked, and gets what those behind it left.
 
@@ -143,11 +165,11 @@ class HookDispatch:
         try:
             for function in self._in_order(hookspecs.RERANK):
                 if function.foreign:
-                    reranker = _Reranker(function, request)
+                    reranker = _Reranker(function, request, store)
                     rerankers.append(reranker)
                     reranker.begin(hits)
                 else:
-                    arguments = {"request": request, "hits": list(hits)}
+                    arguments = {"request": request, "hits": list(hits), "store": store}
                     answer = function.answer(arguments) or answer
             for reranker in reversed(rerankers):
                 answer = reranker.end(answer)
@@ -206,7 +228,11 @@ class _Function:
         """Write the line of one call, if calls are traced. outcome: the answer or the error."""
         if not self.trace:
             return
-        shown = [f"{name}={short(value, _TRACED)}" for name, value in arguments.items()]
+        shown = []
+        for name, value in arguments.items():
+            # What the application gives for its plugins may be secret.
+            seen = sorted(map(str, value)) if name == "context" else value
+            shown.append(f"{name}={short(seen, _TRACED)}")
         if isinstance(outcome, BaseException):
             result = f"raised {one_line(outcome)[:_TRACED]}"
         else:
@@ -314,9 +340,10 @@ class _Wrapper:
 class _Reranker:
     """A reranker at work, which may only reorder or remove the hits that the others left."""
 
-    def __init__(self, function: _Function, request: SearchRequest) -> None:
+    def __init__(self, function: _Function, request: SearchRequest, store: Store) -> None:
         self._function = function
         self._request = request
+        self._store = store
         self._generator: Generator[None, Any, Any] | None = None
         self._error: BaseException | None = None
         self._seconds = 0.0
@@ -327,7 +354,7 @@ class _Reranker:
         """
         if not self._function.wraps:
             return
-        self._generator = self._function.call({"request": self._request, "hits": list(hits)})
+        self._generator = self._function.call(self._arguments(hits))
         started = perf_counter()
         try:
             _begin(self._generator)
@@ -346,7 +373,7 @@ class _Reranker:
         value: Any = None
         if self._error is None:
             value = self._answer(list(given))
-        arguments = {"request": self._request, "hits": given}
+        arguments = self._arguments(given)
         outcome = value if self._error is None else self._error
         self._function.write_trace(arguments, outcome, self._seconds)
         plugin = self._function.plugin
@@ -370,13 +397,17 @@ class _Reranker:
         try:
             if self._generator is not None:
                 return _end(self._generator, hits, None)
-            return self._function.call({"request": self._request, "hits": hits})
+            return self._function.call(self._arguments(hits))
         except BaseException as error:  # noqa: BLE001 - reported with the plugin's name
             self._check_interruption(error)
             self._error = error
             return None
         finally:
             self._seconds += perf_counter() - started
+
+    def _arguments(self, hits: Sequence[SearchHit]) -> dict[str, Any]:
+        """The arguments of the hook. The list is a copy, so that no plugin changes ours."""
+        return {"request": self._request, "hits": list(hits), "store": self._store}
 
     def _check_interruption(self, error: BaseException) -> None:
         if is_interruption(error):

@@ -9,25 +9,34 @@ tests/plugins/test_rerankers.py.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Collection, Mapping, Sequence, Set
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, NamedTuple, Self
+
+import attrs
 
 from semantic_core._plugins.builtin import candidates
 from semantic_core._plugins.contracts import (
     candidates_fault,
     chunks_fault,
+    outside,
     passages_fault,
     ranking_fault,
 )
 from semantic_core._plugins.discovery import built_in, installed, missing
 from semantic_core._plugins.discovery import given as exactly
 from semantic_core._plugins.dispatch import Answer, HookDispatch
+from semantic_core._plugins.middleware import HOOK as MIDDLEWARE
+from semantic_core._plugins.middleware import RESTRICT, Run, around, layers, restriction
 from semantic_core._plugins.providers import ProviderKind, Providers
-from semantic_core._plugins.records import UNFIT, OptionInfo, PluginRecord
+from semantic_core._plugins.records import UNFIT, OptionInfo, PluginInfo, PluginRecord
 from semantic_core._validation import named, one_line
 from semantic_core.errors import HookFailed, PluginBroken, SemanticCoreError
+from semantic_core.events import Event
+from semantic_core.filters import Filter
 from semantic_core.hookspecs import RERANK
 from semantic_core.protocols import Embedder, Store
 from semantic_core.types import (
@@ -38,8 +47,12 @@ from semantic_core.types import (
     Scope,
     SearchHit,
     SearchRequest,
+    SearchResults,
     Space,
 )
+
+EVENT = "semantic_event"
+log = logging.getLogger("semantic_core.plugins")
 
 
 class Retrieved(NamedTuple):
@@ -61,7 +74,8 @@ class Plugins:
     Created by `load`; never changes afterwards, and is safe to share between threads.
 
     infos: every plugin that was found, by name, the kernel's own last. reranks: whether a plugin
-    that is not the kernel's own takes part in ``semantic_rerank``.
+    that is not the kernel's own takes part in ``semantic_rerank``. listens: whether one listens to
+    events.
     """
 
     @classmethod
@@ -69,7 +83,7 @@ class Plugins:
         """The kernel's own plugins, and all that are installed or exactly these.
 
         given: objects, registered under their ``__name__`` or class name, and names of installed
-        plugins; [] means none. None uses all that are installed, or those that
+        plugins, "*" for all of them; [] means none. None uses all that are installed, or those that
         ``SEMANTIC_CORE_PLUGINS`` names ("a,b"; empty or "none": none). An installed plugin that
         cannot take part is left out, and `infos` has the cause. One that was asked for, as an
         object or by name, and cannot take part, raises PluginBroken or PluginConflict. refuse:
@@ -99,6 +113,10 @@ class Plugins:
         infos = [record.info for record in records]
         self._providers = Providers(self._dispatch, infos, self._own)
         self.infos = self._providers.infos
+        self._restricts = any(RESTRICT in info.hooks for info in self.infos)
+        self._layers = layers(self._dispatch.every(MIDDLEWARE))
+        self.listens = any(EVENT in info.hooks for info in self.infos)
+        self._raised: dict[str, str] = {}
         self.reranks = False
         for info in self.infos:
             if RERANK in info.hooks and info.name not in self._own:
@@ -195,7 +213,7 @@ class Plugins:
             raise answer.wrong("semantic_context", document.ref, fault)
         return list(answer.value)
 
-    def retrieve(self, request: SearchRequest, store: Store) -> Retrieved:
+    def retrieve(self, request: SearchRequest, store: Store, embedder: Embedder) -> Retrieved:
         """A ranking of every plugin that takes part, without ids that are out of the scope or not
         in the store.
 
@@ -206,7 +224,9 @@ class Plugins:
         reasons: list[str] = []
         failure: SemanticCoreError | None = None
         saw_everything = True
-        answers = self._dispatch.every("semantic_retrieve", request=request, store=store)
+        answers = self._dispatch.every(
+            "semantic_retrieve", request=request, store=store, embedder=embedder
+        )
         # The kernel's own come first, because their sources belong to them.
         for answer in sorted(answers, key=self._is_foreign):
             foreign = self._is_foreign(answer)
@@ -249,15 +269,49 @@ class Plugins:
         return fused  # type: ignore[no-any-return]
 
     def rerank(
-        self, request: SearchRequest, hits: Sequence[SearchHit]
+        self, request: SearchRequest, hits: Sequence[SearchHit], store: Store
     ) -> tuple[list[SearchHit], list[str]]:
         """The hits that all rerankers left, in their final order, and why rerankers that only
         reorder had no effect.
 
         Raises HookFailed for one that failed and might have removed hits.
         """
-        answer = self._dispatch.rerank(request, hits)
+        answer = self._dispatch.rerank(request, hits, store)
         return list(answer.value), list(answer.failed_orderings)
+
+    def restriction(self, context: Mapping[str, Any]) -> Filter:
+        """The conditions that documents must meet to be shown to whoever asks.
+
+        Raises HookFailed for a plugin that fails, AccessRefused.
+        """
+        if not self._restricts:
+            return Filter()
+        return restriction(self._dispatch.every(RESTRICT, context=MappingProxyType(context)))
+
+    def search(
+        self, request: SearchRequest, run: Run, store: Store, *, per_document: bool
+    ) -> SearchResults:
+        """The answer of `run`, with the middleware of all plugins around it. Raises HookFailed."""
+        if not self._layers:
+            return run(request)
+        return around(self._layers, request, run, store, per_document=per_document)
+
+    def announce(self, event: Event) -> None:
+        """Tell every listener. What one raises is logged, and shown by `reported`."""
+        for answer in self._dispatch.announce(EVENT, event):
+            if answer.error is None:
+                continue
+            reason = one_line(answer.error)
+            self._raised[answer.plugin] = f"{EVENT}: {reason}"
+            log.warning("Plugin %r raised in %s: %s", answer.plugin, EVENT, reason)
+
+    def reported(self) -> tuple[PluginInfo, ...]:
+        """`infos`, with what listeners raised last."""
+        infos = []
+        for info in self.infos:
+            raised = self._raised.get(info.name, "")
+            infos.append(attrs.evolve(info, last_error=raised) if raised else info)
+        return tuple(infos)
 
     def orm_adapter(self, model: type) -> type[Any] | None:
         """The adapter class that supports a model; None if no plugin knows its ORM."""
@@ -293,37 +347,28 @@ def _within(ranking: Ranking, scope: Scope, store: Store, known: Set[ChunkId]) -
     Ids that are not in the store are no fault: the service behind a retriever may lag. known: ids
     that need not be looked up, because the kernel's own retrievers found them.
     """
-    outside: dict[ChunkId, str] = {}
+    excluded: dict[ChunkId, str] = {}
     doubtful = []
     for id in ranking.ids:
-        why = _outside(id, scope)
+        why = outside(id, scope)
         if why:
-            outside[id] = why
+            excluded[id] = why
         elif id not in known:
             doubtful.append(id)
     gone = set(doubtful)
     for stored in store.fetch(doubtful) if doubtful else ():
         gone.discard(stored.chunk.id)
         if not scope.filter.matches(stored.metadata):
-            outside[stored.chunk.id] = "that where leaves out"
+            excluded[stored.chunk.id] = "that where leaves out"
     ids = []
     scores = []
     for id, score in zip(ranking.ids, ranking.scores, strict=True):
-        if id not in outside and id not in gone:
+        if id not in excluded and id not in gone:
             ids.append(id)
             scores.append(score)
     fault = ""
-    if outside:
+    if excluded:
         # Without their number, which would say how many documents another tenant has.
-        kinds = " and ".join(sorted(set(outside.values())))
+        kinds = " and ".join(sorted(set(excluded.values())))
         fault = f"wanted ids within the scope, got some {kinds}"
     return _Within(Ranking(ranking.source, tuple(ids), tuple(scores)), fault)
-
-
-def _outside(id: ChunkId, scope: Scope) -> str:
-    """Why an id is not within tenant and collections; "" if it is."""
-    if id.ref.tenant != scope.tenant:
-        return "of another tenant"
-    if scope.collections is not None and id.ref.collection not in scope.collections:
-        return "of another collection"
-    return ""

@@ -43,6 +43,9 @@ _ROLES = {
     "ORM adapter": "semantic_orm_adapter",
     "fusion": "semantic_fuse",
     "reranker": "semantic_rerank",
+    "restriction": "semantic_restrict",
+    "middleware": "semantic_search_middleware",
+    "listener": "semantic_event",
 }
 """What a plugin provides under its own name, by the hook that it takes part in."""
 _ONE: Mapping[ProviderKind, str] = {"store": "a store", "embedder": "an embedder"}

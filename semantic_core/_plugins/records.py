@@ -35,8 +35,10 @@ class PluginInfo:
     cause: why it is not ok, on one line; remedy: the command or step that corrects it. Both are ""
     for "ok".
     hooks: those it takes part in. provides: {"store": names, "embedder": names} that can be used,
-    and under "splitter", "retriever", "ORM adapter", "fusion", "reranker" the name of the plugin
+    and under "splitter", "retriever", "ORM adapter", "fusion", "reranker",
+    "restriction", "middleware", "listener" the name of the plugin
     if it has that role.
+    last_error: what it raised last while it listened to events; "" if nothing.
     """
 
     name: str
@@ -49,6 +51,7 @@ class PluginInfo:
     hooks: tuple[str, ...] = ()
     provides: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, hash=False)
     origin: Origin = "installed"
+    last_error: str = ""
 
 
 class Part(NamedTuple):

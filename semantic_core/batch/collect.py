@@ -260,6 +260,7 @@ class Collecting:
         def settle(page: Page, tokens: Mapping[str, int]) -> None:
             vectors, failures = self._checked(page)
             context.queue.settle(job.id, vectors, failures, rate, context.clock(), tokens)
+            context.filled(len(vectors))
 
         spent, passing = self._read(job.provider_job, state, settle)
         job = context.again(job)

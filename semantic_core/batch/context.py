@@ -91,7 +91,8 @@ class BatchContext:
     """What submitting and collecting share.
 
     host_clock: seconds since 1970, the clock of this machine, for claims of passages and leases of
-    jobs. The age of a job is measured with `clock`.
+    jobs. The age of a job is measured with `clock`. filled: called with the number of passages that
+    got a vector, once it is stored.
     """
 
     queue: BatchQueue
@@ -99,6 +100,7 @@ class BatchContext:
     cost_tracker: CostTracker
     rules: BatchRules
     host_clock: Callable[[], float]
+    filled: Callable[[int], None]
 
     def clock(self) -> float:
         """Seconds since 1970, by the provider's clock if it is known."""

@@ -57,6 +57,10 @@ PROBE = "semantic-core-probe"
 """A name that no job has. Looking it up shows whether batch jobs are set up."""
 
 
+def _ignore(passages: int) -> None:
+    """Nobody wants to know how many passages got a vector."""
+
+
 class BatchManager:
     """The queue of passages without a vector, and the batch jobs that embed them.
 
@@ -65,8 +69,9 @@ class BatchManager:
 
     ledger: who holds which passage, and what it cost; None for the store itself, if it is a
     `BatchQueue`, else for none. goals: freshness by collection, "" for all others. rules: sizes and
-    deadlines. cost_tracker: prices, budget and costs. clock: seconds since 1970; ticks: seconds of
-    a monotonic clock.
+    deadlines. cost_tracker: prices, budget and costs. filled: called with the number of passages
+    that got a vector, once it is stored. clock: seconds since 1970; ticks: seconds of a monotonic
+    clock.
     """
 
     def __init__(
@@ -78,11 +83,13 @@ class BatchManager:
         goals: Mapping[str, Freshness] | None = None,
         budget: Budget | None = None,
         rules: BatchRules | None = None,
+        filled: Callable[[int], None] = _ignore,
         clock: Callable[[], float] = time.time,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._embedder = embedder
+        self._filled = filled
         self._clock = clock
         self._ticks = ticks
         self._goals = dict(goals or {})
@@ -207,7 +214,7 @@ class BatchManager:
         See `SemanticCore.embed_pending`.
         """
         if self.ledger is None:
-            return embed_pending(self._store, self._embedder, limit)
+            return embed_pending(self._store, self._embedder, limit, filled_some=self._filled)
         if not self._paid and not from_jobs and not self.ledger.waiting(1, self._clock()):
             return 0  # to take passages is to write
         metered = self._metered(self.ledger)
@@ -218,6 +225,7 @@ class BatchManager:
                 limit,
                 take=partial(metered.take, from_jobs=from_jobs, collections=collections),
                 done=metered.release,
+                filled_some=self._filled,
                 give_up=metered.give_up,
             )
         finally:
@@ -394,11 +402,16 @@ class BatchManager:
         if self._provider is None:
             raise ConfigError(
                 f"{type(self._embedder).__name__} does not support batch jobs.",
-                hint="core.embed_pending() embeds pending passages; the embedders gemini and openai "
-                "support batch jobs.",
+                hint="core.embed_pending() embeds pending passages; the embedders gemini and "
+                "openai support batch jobs.",
             )
         return BatchContext(
-            self._queue(), self._provider, self.cost_tracker, self.rules, self._clock
+            self._queue(),
+            self._provider,
+            self.cost_tracker,
+            self.rules,
+            self._clock,
+            self._filled,
         )
 
 

@@ -138,6 +138,31 @@ where_option = click.option(
 )
 
 
+# --as
+
+
+def _read_context(
+    _context: click.Context, _option: click.Parameter, given: Sequence[str]
+) -> dict[str, str]:
+    read = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise InputError(f"--as needs NAME=VALUE, such as user=ann, got {text!r}.")
+        read[name] = value
+    return read
+
+
+as_option = click.option(
+    "--as",
+    "who",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=_read_context,
+    help="Who asks, for plugins that show each user other documents: user=ann; repeatable.",
+)
+
+
 # --yes and --json
 
 

@@ -11,6 +11,7 @@ import click
 
 from semantic_core.cli._group import GAP, Group
 from semantic_core.cli._options import (
+    as_option,
     collection_option,
     collections_option,
     common,
@@ -55,6 +56,7 @@ def documents() -> None:
 @where_option
 @collections_option
 @tenant_option
+@as_option
 @common
 def list_(
     limit: int,
@@ -62,13 +64,18 @@ def list_(
     where: Filter | None,
     collections: tuple[str, ...],
     tenant: str | None,
+    who: dict[str, str],
     as_json: bool,
     db: str | None,
 ) -> None:
     """List the documents, sorted by collection and key."""
     with opened(db, tenant) as core:
         page = core.documents(
-            offset=offset, limit=limit, where=where, collections=collections or None
+            offset=offset,
+            limit=limit,
+            where=where,
+            collections=collections or None,
+            context=who,
         )
     if as_json:
         from semantic_core.cli._records import summary_json
@@ -90,17 +97,25 @@ def list_(
 @click.argument("key")
 @collection_option
 @tenant_option
+@as_option
 @common
-def show(key: str, collection: str, tenant: str | None, as_json: bool, db: str | None) -> None:
+def show(
+    key: str,
+    collection: str,
+    tenant: str | None,
+    who: dict[str, str],
+    as_json: bool,
+    db: str | None,
+) -> None:
     """Show the metadata and the text of the document KEY.
 
     KEY is the key within its collection, or COLLECTION/KEY as `documents list` prints it.
     """
     with opened(db, tenant) as core:
-        document = core.get(Ref(collection, key))
+        document = core.get(Ref(collection, key), context=who)
         listed_collection, slash, listed_key = key.partition("/")
         if document is None and slash and listed_collection and listed_key:
-            document = core.get(Ref(listed_collection, listed_key))
+            document = core.get(Ref(listed_collection, listed_key), context=who)
     if document is None:
         raise InputError(
             f"There is no document {key!r} in collection {collection!r}.",
@@ -141,7 +156,7 @@ def delete(
     with opened(db, tenant) as core:
         for key in dict.fromkeys(keys):
             ref = Ref(collection, key)
-            if core.get(ref) is None:
+            if core.unrestricted().get(ref) is None:
                 missing.append(key)
             else:
                 existing.append(ref)

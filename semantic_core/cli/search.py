@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from semantic_core.cli._options import (
+    as_option,
     collections_option,
     common,
     offset_option,
@@ -50,6 +51,7 @@ Neighbours = dict[int, tuple[list["StoredChunk"], list["StoredChunk"]]]
 @where_option
 @collections_option
 @tenant_option
+@as_option
 @click.option(
     "--explain", is_flag=True, help="Show rank and score by retriever, and metadata, for each hit."
 )
@@ -71,6 +73,7 @@ def search(
     where: Filter | None,
     collections: tuple[str, ...],
     tenant: str | None,
+    who: dict[str, str],
     explain: bool,
     chunks: bool,
     context: int,
@@ -92,9 +95,10 @@ def search(
             mode=mode,
             where=where,
             collections=collections or None,
+            context=who,
         )
-        neighbours = _neighbours(core, results, context)
-        empty = not len(results) and not core.documents(limit=1).total
+        neighbours = _neighbours(core, results, context, who)
+        empty = not len(results) and not core.documents(limit=1, context=who).total
     if as_json:
         _write_json(results, neighbours, explain=explain)
         return
@@ -129,15 +133,17 @@ def _suggestion(empty: bool, offset: int, restricted: bool, mode: str) -> str:
     return "Try other words; semantic-core documents list shows what is indexed."
 
 
-def _neighbours(core: SemanticCore, results: SearchResults, count: int) -> Neighbours | None:
-    """The chunks around each hit, `count` on each side; None for a count of 0."""
+def _neighbours(
+    core: SemanticCore, results: SearchResults, count: int, who: dict[str, str]
+) -> Neighbours | None:
+    """The chunks around each hit, `count` on each side; None for a count of 0. who: asks."""
     if not count:
         return None
     found: Neighbours = {}
     for place, hit in enumerate(results):
         before = []
         after = []
-        for stored in core.context_window(hit, before=count, after=count):
+        for stored in core.context_window(hit, before=count, after=count, context=who):
             if stored.chunk.id.position < hit.position:
                 before.append(stored)
             elif stored.chunk.id.position > hit.position:

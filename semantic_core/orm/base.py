@@ -296,6 +296,7 @@ class BaseORMAdapter(AdapterContract):
         tenant: str | None = None,
         fresh: bool = False,
         timeout: float = 5.0,
+        context: Mapping[str, Any] | None = None,
     ) -> ModelResults[Any]:
         """Search this index: the best `limit` rows after the first `offset`, best first.
 
@@ -303,9 +304,10 @@ class BaseORMAdapter(AdapterContract):
         see `semantic_core.filters`; an instance of a related model stands for its key. tenant: the
         tenant whose rows are searched, for an index with tenants. fresh: first process pending
         changes, for at most `timeout` seconds; the text of committed rows is found even while the
-        embedder is unavailable.
+        embedder is unavailable. context: for the plugins, such as ``{"user": request.user}``, see
+        `SemanticCore.search`.
         Rows that were deleted, or no longer belong into the index, are skipped, and the next best
-        rows fill the limit. Raises InputError, FilterInvalid, TenantRequired, StoreError.
+        rows fill the limit. Raises what `SemanticCore.search` raises.
         """
         size = check_count("limit", limit, 1) + check_count("offset", offset)
         conditions = checked_where(self, where)
@@ -344,6 +346,7 @@ class BaseORMAdapter(AdapterContract):
                 where=conditions,
                 offset=seen,
                 collections=[collection],
+                context=context,
             )
             started = perf_counter()
             live = self._live(found.hits, unreadable)

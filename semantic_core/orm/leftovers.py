@@ -246,7 +246,7 @@ def _remove_documents(core: SemanticCore, collection: str) -> tuple[int, int]:
         return 0, core.stats(all_tenants=True).collections.get(collection, 0)
     removed = 0
     while True:
-        page = core.documents(limit=PAGE, collections=[collection])
+        page = core.unrestricted().documents(limit=PAGE, collections=[collection])
         if not page:
             return removed, 0
         removed += core.remove(*(summary.ref for summary in page))

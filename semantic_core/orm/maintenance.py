@@ -156,7 +156,7 @@ def _difference(adapter: AdapterContract, ref: Ref, wanted: Document | None) -> 
     are the same. wanted: None if no row gives one.
     """
     core = adapter.core.tenant(ref.tenant) if ref.tenant else adapter.core
-    stored = core.get(ref)
+    stored = core.unrestricted().get(ref)
     if wanted is None:
         return "" if stored is None else "ghosts"
     if stored is None:

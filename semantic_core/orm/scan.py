@@ -75,7 +75,8 @@ def rows_without_key(adapter: AdapterContract) -> list[Failure]:
 def indexed(adapter: AdapterContract, outbox: SqlOutbox) -> Iterator[list[Ref]]:
     """The refs of all documents in the index, a page at a time."""
     collections = [adapter.declaration.collection]
-    for core in tenant_cores(adapter, outbox):
+    for client in tenant_cores(adapter, outbox):
+        core = client.unrestricted()
         offset = 0
         while True:
             page = core.documents(offset=offset, limit=SCAN_PAGE, collections=collections)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from semantic_core.testing.fake_embeddings.service import FakeEmbeddings
     from semantic_core.testing.fakes import HashEmbedder, MemoryOutbox, SimilarEmbedder
     from semantic_core.testing.job_embedder import JobEmbedder
+    from semantic_core.testing.middleware import middleware_checks
     from semantic_core.testing.reranker import reranker_checks
     from semantic_core.testing.retriever import retriever_checks
     from semantic_core.testing.settled import SettledCore
@@ -66,6 +67,7 @@ __all__ = [
     "embedder_checks",
     "limits_table",
     "metadata",
+    "middleware_checks",
     "refs",
     "reranker_checks",
     "retriever_checks",
@@ -94,6 +96,7 @@ _MODULES = {
     "fake_embeddings.service": ("FakeEmbeddings",),
     "fakes": ("HashEmbedder", "MemoryOutbox", "SimilarEmbedder"),
     "job_embedder": ("JobEmbedder",),
+    "middleware": ("middleware_checks",),
     "reranker": ("reranker_checks",),
     "retriever": ("retriever_checks",),
     "settled": ("SettledCore",),

@@ -63,6 +63,17 @@ def one_line(text: str | None) -> str:
     return " ".join((text or "").split())
 
 
+def limited(check: Check, reason: str) -> Check:
+    """The same rule, which is skipped with this reason."""
+
+    def rule(*made_by: Any) -> None:
+        skip(reason)
+
+    rule.__name__ = str(check)
+    rule.__doc__ = check.__doc__
+    return Check(rule)
+
+
 def checks_of(rules: Iterable[Callable[..., None]]) -> list[Check]:
     """A check for each of these rules, in their order."""
     return [Check(rule) for rule in rules]

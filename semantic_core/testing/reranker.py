@@ -8,11 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from semantic_core._memory.store import MemoryStore
 from semantic_core._plugins.host import Plugins
 from semantic_core.errors import HookFailed
 from semantic_core.hookspecs import hookimpl
 from semantic_core.testing.check import Check, checks_of, expect, same
-from semantic_core.types import ChunkId, Ref, Scope, SearchHit, SearchRequest
+from semantic_core.testing.fakes import HashEmbedder
+from semantic_core.types import (
+    Chunk,
+    ChunkId,
+    Document,
+    Entry,
+    Ref,
+    Scope,
+    SearchHit,
+    SearchRequest,
+)
 
 Make = Callable[[], Any]
 
@@ -102,11 +113,21 @@ def _ids(hits: Sequence[SearchHit]) -> list[ChunkId]:
 def _reranked(plugin: Any, hits: Sequence[SearchHit], *others: Any) -> list[SearchHit]:
     """The hits in the order of the plugin; fails if the answer is not what the hook promises."""
     try:
-        left, reasons = Plugins.load([plugin, *others]).rerank(_REQUEST, hits)
+        left, reasons = Plugins.load([plugin, *others]).rerank(_REQUEST, hits, _store_of(hits))
     except HookFailed as error:
         raise AssertionError(f"semantic_rerank with {len(hits)} hits: {error.message}") from error
     expect(not reasons, f"semantic_rerank with {len(hits)} hits: {'; '.join(reasons)}")
     return left
+
+
+def _store_of(hits: Sequence[SearchHit]) -> MemoryStore:
+    """A store with the passages of these hits."""
+    store = MemoryStore(HashEmbedder().space)
+    for number, hit in enumerate(hits):
+        chunk = Chunk(ChunkId(hit.ref, 0), hit.text, 0, len(hit.text))
+        document = Document(hit.ref, hit.text, hit.title, metadata=hit.metadata)
+        store.replace([(document, [Entry(chunk, hit.text, f"{number:032x}")])])
+    return store
 
 
 def _hit(

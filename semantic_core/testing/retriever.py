@@ -151,7 +151,7 @@ class _RetrieverChecks:
             vector = None if mode == "text" else embedder.embed_query(text)
             request = SearchRequest(text, scope, mode, pool, 0, pool, vector)
             with store.snapshot():
-                found = plugins.retrieve(request, store)
+                found = plugins.retrieve(request, store, embedder)
             reasons = "; ".join(found.reasons)
             expect(
                 not reasons,

@@ -239,10 +239,10 @@ class SettledCore(SemanticCore):
         self.settle()
         return super().search_chunks(query, **options)
 
-    def get(self, ref: Ref) -> Document | None:
+    def get(self, ref: Ref, *, context: Mapping[str, Any] | None = None) -> Document | None:
         """See `SemanticCore.get`."""
         self.settle()
-        return super().get(ref)
+        return super().get(ref, context=context)
 
     def documents(self, **options: Any) -> Page:
         """See `SemanticCore.documents`."""

@@ -29,12 +29,13 @@ from semantic_core.filters import Filter
 from semantic_core.testing import (
     Check,
     HashEmbedder,
+    Limit,
     embedder_checks,
     splitter_checks,
     store_checks,
 )
 from semantic_core.testing.check import checks_in
-from semantic_core.testing.stores import batches, history
+from semantic_core.testing.stores import batches, crashed, history
 from semantic_core.types import (
     Chunk,
     ChunkId,
@@ -90,6 +91,88 @@ class Shelf(MemoryStore):
 
 def with_rows(kept: Any, rows: Any) -> Any:
     return attrs.evolve(kept, rows=tuple(rows))
+
+
+# --- stores: revisions ----------------------------------------------------------------------------
+
+
+def _without_revision(store: MemoryStore, write: Callable[[], Any]) -> Any:
+    """Let a write happen, and keep the revisions from before it."""
+    before = store._latest().revisions
+    outcome = write()
+    store._state = attrs.evolve(store._latest(), revisions=before)
+    return outcome
+
+
+@caught_by("every_change_has_a_new_revision")
+class RemovalsHaveNoRevision(MemoryStore):
+    def remove(self, refs, stamps=None):
+        return _without_revision(self, lambda: MemoryStore.remove(self, refs, stamps))
+
+
+@caught_by("every_change_has_a_new_revision")
+class VectorsHaveNoRevision(MemoryStore):
+    def fill(self, vectors):
+        return _without_revision(self, lambda: MemoryStore.fill(self, vectors))
+
+
+@caught_by("every_change_has_a_new_revision")
+class TheRevisionIsTheContent(MemoryStore):
+    def revision(self, tenant=None):
+        super().revision(tenant)
+        return str(sorted(map(str, self._latest().documents.values())))
+
+
+@caught_by("every_change_has_a_new_revision")
+class TheRevisionIsTheNumberOfDocuments(MemoryStore):
+    def revision(self, tenant=None):
+        super().revision(tenant)
+        return str(len(self._latest().documents))
+
+
+@caught_by("every_change_has_a_new_revision")
+class EveryReadIsARevision(MemoryStore):
+    def revision(self, tenant=None):
+        self._reads = getattr(self, "_reads", 0) + 1
+        return f"{super().revision(tenant)}-{self._reads}"
+
+
+@caught_by("every_change_has_a_new_revision")
+class AnyTenantHasARevision(MemoryStore):
+    def revision(self, tenant=None):
+        return super().revision()
+
+
+@caught_by("a_revision_is_of_its_tenant")
+class OneRevisionForAllTenants(MemoryStore):
+    def revision(self, tenant=None):
+        if tenant is not None:
+            self._check_tenant(tenant)
+        return super().revision()
+
+
+@caught_by("a_revision_is_of_its_tenant")
+class TheWholeStoreHasNoRevision(MemoryStore):
+    def revision(self, tenant=None):
+        if tenant is None and self.multi_tenant:
+            return "0"
+        return super().revision(tenant)
+
+
+@caught_by("a_passage_tells_when_its_document_was_changed")
+class PassagesWithoutTimes(MemoryStore):
+    def fetch(self, ids):
+        return [attrs.evolve(stored, updated_at="") for stored in super().fetch(ids)]
+
+
+@caught_by("a_passage_tells_when_its_document_was_changed")
+class PassagesTellWhenTheirDocumentCame(MemoryStore):
+    def fetch(self, ids):
+        found = []
+        for stored in super().fetch(ids):
+            kept = self._latest().documents[stored.chunk.id.ref]
+            found.append(attrs.evolve(stored, updated_at=kept.created_at))
+        return found
 
 
 # --- stores: which index it is, and how far it got ------------------------------------------------
@@ -1705,12 +1788,20 @@ def name_of(mutant: Any) -> str:
     return str(mutant.__name__)
 
 
+IN_MEMORY = Limit("A shelf is in the memory of one process.", "Use a store with a file.")
+OF_PROCESSES = dict.fromkeys(map(str, checks_in(crashed)), IN_MEMORY)
+
+
+def checks_of_a_shelf() -> list[Check]:
+    return store_checks(persistent=True, limits=OF_PROCESSES)
+
+
 OF_ANY_STORE = {str(check) for check in store_checks()[:-1]}
 
 
 @pytest.mark.parametrize(
     "check",
-    [check for check in store_checks(persistent=True) if str(check) not in OF_ANY_STORE],
+    [check for check in checks_of_a_shelf() if str(check) not in OF_ANY_STORE],
     ids=str,
 )
 def test_the_store_persistent_mutants_are_made_from_is_sound(check):
@@ -1724,7 +1815,7 @@ def test_the_splitter_mutants_are_made_from_is_sound(check):
 
 @pytest.mark.parametrize("mutant", STORE_MUTANTS, ids=name_of)
 def test_a_broken_store_is_caught(mutant):
-    checks = store_checks(persistent=issubclass(mutant, Shelf))
+    checks = checks_of_a_shelf() if issubclass(mutant, Shelf) else store_checks()
     caught, why = first_failure(checks, lambda: opener(mutant), caught_by[mutant])
     assert caught == caught_by[mutant], why or "no check caught it"
 
@@ -1756,7 +1847,7 @@ CAUGHT_BY_HISTORIES = [
 @pytest.mark.parametrize("mutant", CAUGHT_BY_HISTORIES, ids=name_of)
 def test_random_histories_alone_catch_it(mutant, monkeypatch):
     monkeypatch.setattr(history, "examples", unshrunk)
-    histories = store_checks(persistent=issubclass(mutant, Shelf))[-1:]
+    histories = (checks_of_a_shelf() if issubclass(mutant, Shelf) else store_checks())[-1:]
     assert (
         first_failure(histories, lambda: opener(mutant), "")[0] == "any_history_ends_as_in_memory"
     )
@@ -1767,7 +1858,8 @@ def test_every_check_of_the_kit_has_a_mutant():
         str(check)
         for check in (*store_checks(persistent=True), *embedder_checks(), *splitter_checks())
     }
-    # The mutants of the ledger of jobs are in test_queue_bites.py.
+    # The mutants of the ledger of jobs are in test_queue_bites.py; those of several processes are
+    # in the tests of SqliteStore, test_crash_kit_bites.py.
     ledger = {str(check) for check in checks_in(batches)} | {"jobs_outlive_the_process"}
-    proved = {*caught_by.values(), *ledger, "any_history_ends_as_in_memory"}
+    proved = {*caught_by.values(), *ledger, *OF_PROCESSES, "any_history_ends_as_in_memory"}
     assert every - proved == set()

@@ -23,6 +23,7 @@ from semantic_core.types import (
     DocumentSummary,
     Entry,
     Failure,
+    FileContent,
     IngestReport,
     Page,
     PendingChunk,
@@ -78,6 +79,7 @@ RECORDS: tuple[Any, ...] = (
     IngestReport(added=1, failed=(Failure("a", "b", "c"),), timings={"store": 0.1}),
 )
 BY_IDENTITY = (
+    FileContent(b"x", "a.txt", REF),
     Entry(CHUNK, "passage", "0" * 32, np.ones(4, dtype=np.float32)),
     SearchRequest("text", Scope(), "text", 5, 0, 100),
 )

@@ -886,7 +886,7 @@ def test_show_works_for_a_broken_plugin(shelf: Site) -> None:
             "name.",
         ),
         ("x\x1b[2J", "error: There is no plugin"),
-        ("", "error: There is no plugin ''. Plugins: core.fusion"),
+        ("", "error: There is no plugin ''. Plugins: audit"),
     ],
 )
 def test_show_of_an_unknown_name_is_one_line_and_exit_code_2(

@@ -47,6 +47,7 @@ DOCUMENT = Document(REF, "one two three")
 A, B, C = (ChunkId(REF, position) for position in range(3))
 REQUEST = SearchRequest("what", Scope(), "hybrid", limit=5, offset=0, pool=3)
 STORE = MemoryStore(SPACE)
+EMBEDDER = HashEmbedder()
 
 
 def plugin(name: str = "probe", **hooks: Callable[..., Any]) -> Any:
@@ -152,7 +153,9 @@ def test_plugins_that_are_equal_or_cannot_be_hashed_are_kept_apart() -> None:
         def semantic_retrieve(self) -> Ranking:
             return Ranking(self.__name__)
 
-    rankings, reasons, *_ = Plugins.load([Equal("one"), Equal("two")]).retrieve(REQUEST, STORE)
+    rankings, reasons, *_ = Plugins.load([Equal("one"), Equal("two")]).retrieve(
+        REQUEST, STORE, EMBEDDER
+    )
     assert {"one", "two"} <= {ranking.source for ranking in rankings}
     assert not reasons
 
@@ -165,7 +168,7 @@ def wrapper(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def reranking(*plugins: Any) -> list[ChunkId]:
-    hits, _ = Plugins.load(plugins).rerank(REQUEST, [hit(A), hit(B), hit(C)])
+    hits, _ = Plugins.load(plugins).rerank(REQUEST, [hit(A), hit(B), hit(C)], STORE)
     return [found.id for found in hits]
 
 
@@ -199,7 +202,7 @@ def test_a_wrapper_may_change_its_list_in_place_without_touching_the_callers() -
         return hits
 
     hits = [hit(A), hit(B)]
-    ordered, _ = Plugins.load([plugin(semantic_rerank=sorts)]).rerank(REQUEST, hits)
+    ordered, _ = Plugins.load([plugin(semantic_rerank=sorts)]).rerank(REQUEST, hits, STORE)
     assert [found.id for found in ordered] == [B, A]
     assert [found.id for found in hits] == [A, B]
 
@@ -356,8 +359,8 @@ def test_a_person_may_interrupt_any_hook_and_wrappers_clean_up() -> None:
     hooks = dict.fromkeys(("semantic_retrieve", "semantic_rerank", "semantic_split"), interrupted)
     loaded = Plugins.load([plugin("inner", **hooks), plugin("outer", semantic_rerank=swallows)])
     for call in (
-        lambda: loaded.retrieve(REQUEST, STORE),
-        lambda: loaded.rerank(REQUEST, []),
+        lambda: loaded.retrieve(REQUEST, STORE, EMBEDDER),
+        lambda: loaded.rerank(REQUEST, [], STORE),
         lambda: loaded.split(DOCUMENT, 50),
     ):
         with pytest.raises(KeyboardInterrupt):
@@ -540,7 +543,7 @@ def test_a_retriever_that_breaks_the_contract_is_left_out_with_its_reason(
         plugin("other", semantic_retrieve=lambda: Ranking("other", (A,), (1,))),
     ]
     rankings, reasons, *_ = Plugins.load(plugins).retrieve(
-        attrs.evolve(REQUEST, vector=HashEmbedder().embed_query("x")), STORE
+        attrs.evolve(REQUEST, vector=HashEmbedder().embed_query("x")), STORE, EMBEDDER
     )
     assert {ranking.source for ranking in rankings} == {"vector", "words", "other"}
     assert len(reasons) == 1 and reasons[0].startswith(f"plugin wrong: semantic_retrieve: {fault}")
@@ -554,7 +557,7 @@ def test_a_retriever_that_raises_silences_nobody() -> None:
         plugin("a", semantic_retrieve=fails),
         plugin("b", semantic_retrieve=lambda: Ranking("b", (A,), (1,))),
     ]
-    rankings, reasons, *_ = Plugins.load(plugins).retrieve(REQUEST, STORE)
+    rankings, reasons, *_ = Plugins.load(plugins).retrieve(REQUEST, STORE, EMBEDDER)
     assert [ranking.source for ranking in rankings] == ["words", "b"]
     assert reasons == ["plugin a: SystemExit: no network"]
 
@@ -569,10 +572,12 @@ def test_when_the_kernels_own_retrieval_fails_and_nobody_else_finds_the_error_it
 ):
     store = BusyStore(SPACE)
     with pytest.raises(StoreBusy):
-        Plugins.load([plugin("quiet", semantic_retrieve=lambda: None)]).retrieve(REQUEST, store)
+        Plugins.load([plugin("quiet", semantic_retrieve=lambda: None)]).retrieve(
+            REQUEST, store, EMBEDDER
+        )
     rankings, reasons, *_ = Plugins.load(
         [plugin("b", semantic_retrieve=lambda: Ranking("b"))]
-    ).retrieve(REQUEST, store)
+    ).retrieve(REQUEST, store, EMBEDDER)
     assert [ranking.source for ranking in rankings] == ["b"]
     assert reasons == ["plugin core.words: StoreBusy: Someone writes."]
 
@@ -617,7 +622,7 @@ def test_a_reranker_that_breaks_the_contract_is_refused(answer: Any, fault: str)
     with pytest.raises(
         HookFailed, match=f"Plugin 'judge' broke the contract of semantic_rerank: {fault}"
     ):
-        loaded.rerank(REQUEST, [hit(A), hit(B)])
+        loaded.rerank(REQUEST, [hit(A), hit(B)], STORE)
 
 
 def test_only_a_plugin_that_is_not_the_kernels_makes_it_rerank() -> None:
@@ -906,8 +911,8 @@ def test_a_trace_tells_each_call_with_plugin_arguments_and_answer_and_never_a_wh
     loaded = Plugins.load([plugin("probe", **hooks)])
     capsys.readouterr()
     loaded.split(Document(REF, "y" * 500), 500)
-    loaded.retrieve(REQUEST, Unprintable())  # type: ignore[arg-type]
-    loaded.rerank(REQUEST, [hit(A, "y" * 500)])
+    loaded.retrieve(REQUEST, Unprintable(), EMBEDDER)  # type: ignore[arg-type]
+    loaded.rerank(REQUEST, [hit(A, "y" * 500)], STORE)
     out, err = capsys.readouterr()
     lines = err.splitlines()
     assert out == ""
@@ -925,7 +930,8 @@ def test_a_trace_tells_each_call_with_plugin_arguments_and_answer_and_never_a_wh
     assert re.search(r", max_chars=500\) -> None \(\d+\.\d ms\)$", lines[0])
     assert all(re.search(r" \(\d+\.\d ms\)$", line) for line in lines)
     assert "-> [Chunk(" in lines[1]
-    assert "store=<Unprintable>) -> raised ValueError: zzz" in lines[2]
+    assert "store=<Unprintable>, embedder=" in lines[2]
+    assert "-> raised ValueError: zzz" in lines[2]
     assert "y" * 60 not in err and "z" * 60 not in err
     monkeypatch.setenv("SEMANTIC_CORE_TRACE", "0")
     Plugins.load([plugin("probe", **hooks)]).split(DOCUMENT, 50)

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import pytest
 
-from semantic_core import Document, Ref, SearchHit, SemanticCore, hookimpl
+from semantic_core import ChunkId, Document, Ref, SearchHit, SemanticCore, hookimpl
 from semantic_core.errors import HookFailed, PluginBroken
 from semantic_core.testing import HashEmbedder
 
@@ -214,3 +214,23 @@ def test_only_a_reranker_can_say_that_it_only_orders() -> None:
 
     with pytest.raises(PluginBroken, match="orders_only is for semantic_rerank"):
         opened(Splitter())
+
+
+def test_a_reranker_may_read_what_is_around_a_hit() -> None:
+    class Complete:
+        """Puts documents of several passages first."""
+
+        @hookimpl(orders_only=True)
+        def semantic_rerank(self, hits: Any, store: Any) -> Any:
+            def is_short(hit: Any) -> bool:
+                return not store.fetch([ChunkId(hit.ref, 1)])
+
+            return sorted(hits, key=is_short)
+
+    core = SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[Complete()], max_chars=60)
+    long = "Beans climb poles in summer.\n\n" + "They need water and sun every day. " * 3
+    core.ingest(
+        Document(Ref("notes", "short"), "Beans climb poles."), Document(Ref("notes", "long"), long)
+    )
+    answer = core.search("Beans climb poles.", mode="text")
+    assert [hit.ref.key for hit in answer] == ["long", "short"] and not answer.degraded

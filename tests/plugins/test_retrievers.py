@@ -152,3 +152,25 @@ def test_only_what_the_kernel_did_not_find_itself_is_looked_up() -> None:
     core = opened(first(*documents), *documents)
     core.search("beans climb", limit=5)
     assert core.store.fetched == 5  # type: ignore[attr-defined]
+
+
+def test_a_retriever_may_search_for_another_text_with_the_embedder_of_the_index() -> None:
+    """As a plugin does that writes an answer and looks for passages like it."""
+
+    class Imagines:
+        @hookimpl
+        def semantic_retrieve(
+            self, request: SearchRequest, store: MemoryStore, embedder: HashEmbedder
+        ) -> Ranking:
+            vector = embedder.embed_query("sailing boats on the lake")
+            found = store.nearest(vector, request.pool, request.scope)
+            return Ranking("imagined", found.ids, found.scores)
+
+    embedder = HashEmbedder()
+    core = SemanticCore(store=MemoryStore(embedder.space), embedder=embedder, plugins=[Imagines()])
+    core.ingest(
+        Document(Ref("notes", "boats"), "sailing boats on the lake"),
+        Document(Ref("notes", "trains"), "a train on its rails"),
+    )
+    [hit] = core.search("weekend", limit=1)
+    assert hit.ref.key == "boats" and hit.ranks["imagined"] == 1

@@ -5,14 +5,20 @@ Tested by tests/contracts/test_contract.py and tests/contracts/test_store_bites.
 
 from __future__ import annotations
 
-from semantic_core.testing.check import Check, checks_in
+from collections.abc import Mapping
+
+from semantic_core.errors import InputError
+from semantic_core.testing.adapters.harness import Limit
+from semantic_core.testing.check import Check, checks_in, limited
 from semantic_core.testing.stores import (
     batches,
     checkpoints,
+    crashed,
     documents,
     queue,
     random,
     reopened,
+    revisions,
     scopes,
     scores,
     threads,
@@ -26,7 +32,12 @@ HISTORIES = 60
 """Number of random histories by default."""
 
 
-def store_checks(*, persistent: bool = False, histories: int = HISTORIES) -> list[Check]:
+def store_checks(
+    *,
+    persistent: bool = False,
+    histories: int = HISTORIES,
+    limits: Mapping[str, Limit] | None = None,
+) -> list[Check]:
     """The rules that every store follows. Quick and general checks come first, random histories
     last.
 
@@ -45,8 +56,10 @@ def store_checks(*, persistent: bool = False, histories: int = HISTORIES) -> lis
     `Checkpoints`) are skipped with the reason.
 
     persistent: whether opening a name again after `close` gives the same store with its contents;
-    checks of this are then part of the list. histories: number of random histories that the last
-    check plays.
+    checks of this are then part of the list, and so are checks with a second process, which is a
+    fork that calls the opener. histories: number of random histories that the last check plays.
+    limits: what the store cannot do, by the name of the rule; these checks are skipped with the
+    reason. Raises InputError for a name that no rule has.
     """
     modules = [
         documents,
@@ -59,10 +72,20 @@ def store_checks(*, persistent: bool = False, histories: int = HISTORIES) -> lis
         scores,
         scopes,
         threads,
+        revisions,
     ]
     if persistent:
-        modules.append(reopened)
-    return [
+        modules += [reopened, crashed]
+    checks = [
         *checks_in(*modules, random),
         history_check(persistent=persistent, histories=histories),
     ]
+    declared = dict(limits or {})
+    unknown = declared.keys() - {str(check) for check in checks}
+    if unknown:
+        raise InputError(f"limits names rules that there are not: {', '.join(sorted(unknown))}.")
+    listed = []
+    for check in checks:
+        limit = declared.get(str(check))
+        listed.append(check if limit is None else limited(check, limit.reason))
+    return listed

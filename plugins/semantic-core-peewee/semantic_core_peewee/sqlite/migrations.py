@@ -286,6 +286,14 @@ _PAID = (
         paid_tokens = case when sent > 0 then tokens * succeeded / sent else 0 end""",
 )
 
+_REVISIONS = (
+    # One row per tenant that was ever written, and one without a name for the whole store.
+    """create table semantic_index_revision (
+        tenant text primary key,
+        value text not null
+    ) strict, without rowid""",
+)
+
 STEPS = (
     Step(1, "documents and chunks", _DOCUMENTS),
     Step(2, "filters, full-text index and vector segments", _DERIVED),
@@ -293,6 +301,7 @@ STEPS = (
     Step(4, "identity and checkpoints", _CHECKPOINTS),
     Step(5, "removals without their keys", _REMOVALS),
     Step(6, "what each batch job has cost", _PAID),
+    Step(7, "revisions of tenants", _REVISIONS),
 )
 
 

@@ -346,7 +346,9 @@ def stored_chunk(ref: Ref, row: Sequence[Any]) -> StoredChunk:
         tuple(json.loads(headings)),
         metadata_of(metadata),
     )
-    return StoredChunk(chunk, says[0], metadata_of(says[3]), bool(pending))
+    title = says[0]
+    updated_at = says[7]
+    return StoredChunk(chunk, title, metadata_of(says[3]), bool(pending), updated_at)
 
 
 DOCUMENT_COLUMNS = f"d.text, d.crc, {_DOCUMENT_SAYS}"

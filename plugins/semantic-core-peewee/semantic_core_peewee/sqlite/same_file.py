@@ -66,7 +66,29 @@ class SameFilePool(Pool):
         self._application = database
         self._here = threading.local()
         self._commits = commits_of(database)
+        self._commits.after(self._committed)
         super().__init__(target)
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Call this when the application's transaction in this thread is committed, never if it is
+        rolled back; now if there is none.
+        """
+        if self._open_transaction() is None:
+            call()
+            return
+        waiting: list[tuple[int, Callable[[], None]]] = getattr(self._here, "waiting", [])
+        waiting.append((self._commits.ended, call))
+        self._here.waiting = waiting
+
+    def _committed(self) -> None:
+        """Make the calls that waited for this commit; those of transactions that were rolled back
+        are dropped.
+        """
+        waiting = getattr(self._here, "waiting", [])
+        self._here.waiting = []
+        for number, call in waiting:
+            if number == self._commits.ended - 1:
+                call()
 
     @property
     def in_snapshot(self) -> bool:
@@ -236,6 +258,10 @@ class SameFileStore(SqliteStore):
     def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `SqliteStore.titled`."""
         return SqliteStore.titled(self._unlearned(), text, limit, scope)
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """See `Transactional.after_commit`."""
+        self._application_pool.after_commit(call)
 
     def backup(self, path: str | os.PathLike[str]) -> None:
         """Refused: the index is a part of the application's file."""

@@ -42,6 +42,7 @@ from semantic_core_peewee.sqlite import (
     jobs,
     maintenance,
     read,
+    revisions,
     segments,
     write,
 )
@@ -356,6 +357,13 @@ class SqliteStore:
         """
         asked = None if tenant is None else check_tenant(tenant, self._multi_tenant)
         return self._pool.read(self._stats, asked)
+
+    def revision(self, tenant: str | None = None) -> str:
+        """See `Store.revision`. One small read of the file."""
+        asked = revisions.WHOLE_STORE
+        if tenant is not None:
+            asked = check_tenant(tenant, self._multi_tenant)
+        return self._pool.read(revisions.get, asked)
 
     def snapshot(self) -> AbstractContextManager[None]:
         """See `Store.snapshot`. Writers go on; writing from within it raises StoreMisuse.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 
+from semantic_core_peewee.sqlite import revisions
 from semantic_core_peewee.sqlite.pool import View
 from semantic_core_peewee.sqlite.records import check_vector, fingerprint_crc, vector_crc
 from semantic_core_peewee.sqlite.segments import Added, home_of, write
@@ -72,4 +73,5 @@ def fill_waiting(view: View, dimensions: int, vectors: Mapping[str, bytes]) -> i
         added.append(Added(chunk, document, homes[owner], vector))
     raw.executemany(_FILL, rows)
     write(view, dimensions, added, ())
+    revisions.change(view, {tenant for tenant, _ in homes})
     return len(rows)

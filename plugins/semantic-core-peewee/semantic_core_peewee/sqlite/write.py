@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from semantic_core.types import Outcome, Ref
-from semantic_core_peewee.sqlite import segments
+from semantic_core_peewee.sqlite import revisions, segments
 from semantic_core_peewee.sqlite.pool import View
 from semantic_core_peewee.sqlite.records import (
     Incoming,
@@ -279,6 +279,8 @@ def replace(
                         known[passage.fingerprint] = passage.vector
             outcomes.append((one.ref, _apply(view, changes, one, held, held.marked(stamp), known)))
         changes.write()
+    written = {ref.tenant for ref, outcome in outcomes if outcome in ("added", "updated")}
+    revisions.change(view, written)
     fill_waiting(view, dimensions, brought)
     return outcomes
 
@@ -383,6 +385,7 @@ def remove(view: View, dimensions: int, refs: Iterable[Ref], stamps: Mapping[Ref
     changes.write()
     for tenant, collection in left:
         view.raw.execute(_LEAVE_HOME, (view.generation, tenant, collection))
+    revisions.change(view, {tenant for tenant, _ in left})
     return removed
 
 

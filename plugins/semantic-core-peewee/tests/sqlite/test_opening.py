@@ -254,6 +254,7 @@ TABLES = {
     "semantic_index_meta": "key text key1, value text",
     "semantic_index_migration": "number integer key1, name text, applied_at text",
     "semantic_index_removal": "generation integer key1, address blob key2, stamp integer",
+    "semantic_index_revision": "tenant text key1, value text",
     "semantic_index_segment": "id integer key1, generation integer, number integer, slots blob",
     "semantic_index_segment_change": "generation integer key1, number integer key2, change integer",
     "semantic_index_slot": "generation integer key1, chunk integer key2, place integer",

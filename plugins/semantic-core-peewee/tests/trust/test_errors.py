@@ -630,6 +630,7 @@ AFTER_CLOSING: dict[str, Callable[[SqliteStore, Path], object]] = {
         Rate("2026-01-01", "m", "batch", 0.25, 1, "USD"), {}
     ),
     "costs": lambda store, folder: store.costs(),
+    "revision": lambda store, folder: store.revision(),
     "snapshot": lambda store, folder: store.snapshot().__enter__(),
     "check": lambda store, folder: store.check(),
     "notes": lambda store, folder: store.notes(),

@@ -144,6 +144,14 @@ class Trial:
                     self.swapped(tenant, other)
                 )
 
+        def revision(tenant: str, other: str) -> Any:
+            """The revision after a write of another tenant: if it changed, it tells of it."""
+            before = store.revision(tenant)
+            if other != tenant:
+                ref = Ref("mine", str(chance.randrange(9)), other)
+                store.replace([passage(ref, f"{chance.random()} {canary(other)}")])
+            return "" if store.revision(tenant) == before else canary(other)
+
         return {
             "get": lambda t, o: store.get(self.swapped(t, o)),
             "fetch": lambda t, o: store.fetch(ids(t, o)),
@@ -160,6 +168,7 @@ class Trial:
             ),
             "documents": lambda t, o: store.documents(self.scope(t, o), 0, 1_000),
             "stats": lambda t, o: store.stats(t),
+            "revision": revision,
             "replace": lambda t, o: store.replace(
                 [passage(Ref("mine", str(chance.randrange(9)), t), f"shared {canary(t)}")]
             ),
@@ -230,6 +239,10 @@ class Trial:
             "sync": sync,
             "embed_pending": lambda t, o: self.core.tenant(t).embed_pending(limit=1),
             "tenant": lambda t, o: self.core.tenant(t).tenant(t),
+            "unrestricted": lambda t, o: (
+                self.core.tenant(t).unrestricted().documents(where={"secret": canary(o)}),
+                self.core.unrestricted().tenant(t).search(canary(o)),
+            ),
             "plugins": lambda t, o: self.core.tenant(t).plugins(),
         }
 
