@@ -43,11 +43,11 @@ from semantic_core_openai.job_lines import (
     result_files,
     state_of,
 )
-from semantic_core_openai.service import Pacing, Service
+from semantic_core_openai.service import EmbeddingService, Pacing
 
 if TYPE_CHECKING:
     from semantic_core.types import Vector
-    from semantic_core_openai.options import Common
+    from semantic_core_openai.options import SharedOptions
 
 __all__ = ["OpenAIBatchClient"]
 
@@ -61,14 +61,14 @@ class OpenAIBatchClient:
     `semantic_core.remote`.
     """
 
-    def __init__(self, given: Common, meter: UsageMeter) -> None:
+    def __init__(self, given: SharedOptions, meter: UsageMeter) -> None:
         if given.reach.endpoint.api_version:
             raise ConfigError(
                 "openai: there are no batch jobs with api_version.",
                 hint="Use the address of Azure that ends with /openai/v1, which needs none.",
             )
         secret = given.keyring.for_batches()
-        self._service = Service(secret, given.reach, given.clock, Pacing(0, 0))
+        self._service = EmbeddingService(secret, given.reach, given.clock, Pacing(0, 0))
         self._recipe = given.recipe
         self._meter = meter
 

@@ -38,7 +38,7 @@ from semantic_core_openai.options import (
     common,
     pacing_of,
 )
-from semantic_core_openai.service import PLUGIN, Service
+from semantic_core_openai.service import PLUGIN, EmbeddingService
 
 if TYPE_CHECKING:
     from semantic_core import Space
@@ -193,7 +193,9 @@ class OpenAIEmbedder:
         self._open_tokens = whole_number(PLUGIN, "open_tokens", open_tokens)
         self._query_timeout = positive_seconds(PLUGIN, "query_timeout", query_timeout)
         pacing = pacing_of(given.reach.endpoint, requests_per_minute, tokens_per_minute)
-        self._service = Service(given.keyring.default_key, given.reach, given.clock, pacing)
+        self._service = EmbeddingService(
+            given.keyring.default_key, given.reach, given.clock, pacing
+        )
         self._meter = UsageMeter()
         self._queries = Queries(remembered_queries)
         most_tokens = whole_number(PLUGIN, "call_tokens", call_tokens)

@@ -35,7 +35,7 @@ from semantic_core_openai.errors import counted_tokens, refusal_of
 
 if TYPE_CHECKING:
     from semantic_core.types import Vector
-    from semantic_core_openai.service import Service
+    from semantic_core_openai.service import EmbeddingService
 
 JOB_ITEMS: Final = 50_000
 """Most texts in a job."""
@@ -206,7 +206,11 @@ def _failure(body: object, status: object, what: str) -> Exception:
 
 
 def read_results(
-    service: Service, job: str, answer: Mapping[str, Any], dimensions: int, meter: UsageMeter
+    service: EmbeddingService,
+    job: str,
+    answer: Mapping[str, Any],
+    dimensions: int,
+    meter: UsageMeter,
 ) -> Iterator[tuple[str, Vector | Exception]]:
     """(key, vector or error) of each result, counted as used.
 
@@ -226,7 +230,9 @@ def read_results(
                 yield key, vector
 
 
-def _fetch(service: Service, file: str, into: IO[bytes], job: str, ended: float | None) -> None:
+def _fetch(
+    service: EmbeddingService, file: str, into: IO[bytes], job: str, ended: float | None
+) -> None:
     try:
         service.download(file, into)
     except (ModelUnknown, AccessDenied) as error:  # the service's answers for a missing file
@@ -246,7 +252,7 @@ def _fetch(service: Service, file: str, into: IO[bytes], job: str, ended: float 
         raise ResultsUnavailable(message, hint=hint) from error
 
 
-def _expired(service: Service, file: str, ended: float | None) -> bool:
+def _expired(service: EmbeddingService, file: str, ended: float | None) -> bool:
     """Whether a file of results is gone, and not only unavailable for a while."""
     if ended is None or service.wall() - ended < KEPT_SECONDS:
         return False

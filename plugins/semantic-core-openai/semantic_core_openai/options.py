@@ -17,7 +17,7 @@ from semantic_core.remote import Clock, Price, positive_seconds, price_of, whole
 from semantic_core_openai.endpoint import Endpoint, endpoint_of
 from semantic_core_openai.keys import KEY_VARIABLE, OpenAIKeyring
 from semantic_core_openai.models import BLANK, FREE, MODELS, PRICES, RULE, KnownModel
-from semantic_core_openai.service import PLUGIN, Pacing, Reach
+from semantic_core_openai.service import PLUGIN, Pacing, ServiceReach
 
 MODEL: Final = "text-embedding-3-small"
 MAX_CHARS: Final = 2_000
@@ -42,7 +42,7 @@ _OURS: Final = ("dimensions", "encoding_format", "input", "model")
 
 
 @attrs.frozen
-class Recipe:
+class VectorRecipe:
     """Model and dimensions of the vectors, and how texts become requests.
 
     Calls and jobs use the same recipe, so a text has the same vector from both. sent_dimensions:
@@ -114,12 +114,12 @@ class Recipe:
 
 
 @attrs.frozen
-class Common:
+class SharedOptions:
     """The checked options that calls and batch jobs share."""
 
     keyring: OpenAIKeyring
-    recipe: Recipe
-    reach: Reach
+    recipe: VectorRecipe
+    reach: ServiceReach
     clock: Clock
     price: Price
 
@@ -144,7 +144,7 @@ def common(
     patience: float,
     price: Price | Mapping[str, object] | None,
     clock: Clock | None,
-) -> Common:
+) -> SharedOptions:
     """Check these options. Raises ConfigError for an invalid one, KeyMissing without a key."""
     for name, text in (
         ("model", model),
@@ -164,7 +164,7 @@ def common(
     size = _dimensions(model, known, dimensions)
     if max_tokens is not None:
         whole_number(PLUGIN, "max_tokens", max_tokens)
-    recipe = Recipe(
+    recipe = VectorRecipe(
         model=model,
         dimensions=size,
         sent_dimensions=_are_sent(known, size, send_dimensions),
@@ -175,12 +175,12 @@ def common(
         query_fields=_fields("query_fields", query_fields),
         document_fields=_fields("document_fields", document_fields),
     )
-    reach = Reach(
+    reach = ServiceReach(
         endpoint,
         positive_seconds(PLUGIN, "timeout", timeout),
         positive_seconds(PLUGIN, "patience", patience),
     )
-    return Common(
+    return SharedOptions(
         keyring=_keyring(keyring, key_variable, batch_key_variable, endpoint),
         recipe=recipe,
         reach=reach,

@@ -58,7 +58,7 @@ PACE_HINT: Final = (
 
 
 @attrs.frozen
-class Reach:
+class ServiceReach:
     """The address of the service, and timeouts.
 
     timeout: most seconds for one answer. patience: most seconds for a call, including all waiting.
@@ -82,7 +82,7 @@ def is_download(path: str) -> bool:
     return path.endswith("/content")
 
 
-class Service:
+class EmbeddingService:
     """The operations of the service, with one key.
 
     secret: None for a server without keys. Safe to use from several threads, and after a fork.
@@ -90,7 +90,9 @@ class Service:
     call.
     """
 
-    def __init__(self, secret: Secret | None, reach: Reach, clock: Clock, pacing: Pacing) -> None:
+    def __init__(
+        self, secret: Secret | None, reach: ServiceReach, clock: Clock, pacing: Pacing
+    ) -> None:
         self._secret = secret
         self.reach = reach
         silence = silence_of(secret, reach.endpoint.base_url, clock)
@@ -99,7 +101,7 @@ class Service:
         self._lock = Lock()
         self._owner = 0
         self._http: httpx2.Client | None = None
-        self._closing: weakref.finalize[..., Service] | None = None
+        self._closing: weakref.finalize[..., EmbeddingService] | None = None
         self._clock_reading: tuple[float, float] | None = None
 
     @property
