@@ -5,6 +5,7 @@ Tested by tests/contracts/test_fake_embeddings.py.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import defaultdict
 from collections.abc import Mapping
@@ -39,6 +40,21 @@ class FakeRequest:
     key: str
     path: str
     headers: Mapping[str, str]
+
+
+class _Server(ThreadingHTTPServer):
+    """Answers each connection in a thread, and takes no notice of clients that break off."""
+
+    daemon_threads = True
+
+    def __init__(self, service: FakeEmbeddings) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.service = service
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Report an error in a thread on standard error, unless the client broke off."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 class FakeEmbeddings:
@@ -83,9 +99,7 @@ class FakeEmbeddings:
         self.redirect_to = "http://192.0.2.1/elsewhere"
         self.absent: set[str] = set()
         self._plans: dict[str, list[tuple[Fault, str | None]]] = defaultdict(list)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._server.service = self  # type: ignore[attr-defined]
+        self._server = _Server(self)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         )
