@@ -185,7 +185,8 @@ def test_a_named_file_that_no_plugin_reads_is_read_as_text_or_says_what_would(
     assert "pip install semantic-core-files" in result.stderr
     (failure,) = answer("ingest", "real.pdf", code=1)["failed"]
     assert failure["reason"] == (
-        "No plugin reads 'real.pdf', and it is no text. pip install semantic-core-files"
+        "'real.pdf' looks binary: it contains a zero byte at 9, and no installed plugin reads "
+        "such files. pip install semantic-core-files"
     )
     assert keys() == ["README", "page.html"]
 

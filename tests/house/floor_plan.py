@@ -36,6 +36,7 @@ PUBLIC = {
     "filters",
     "hookspecs",
     "orm",
+    "orm.aio",
     "orm.migrations",
     "permissions",
     "protocols",
