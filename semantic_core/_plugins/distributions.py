@@ -35,6 +35,7 @@ _OUR_PLUGINS = {
     "markdown": ("local", "markdown"),
     "gemini": ("gemini", "gemini"),
     "mcp": ("mcp", "mcp"),
+    "openai": ("openai", "openai"),
     "audit": ("audit", "audit"),
 }
 """Extra of the kernel that installs it, and plugin that offers it, by the name users ask for."""
