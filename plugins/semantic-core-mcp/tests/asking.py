@@ -13,7 +13,7 @@ from world import COLLECTIONS, TENANTS, USERS, WORDS, Secret, Sight
 
 from semantic_core import Ref
 
-TOOLS = ("search", "search", "search", "get", "get", "context", "list_collections")
+TOOLS = ("search", "search", "get", "get", "context", "context", "list_collections")
 WIDENING = ("tenant", "context", "user", "readers", "collections", "as", "groups", "all_tenants")
 ODD: tuple[Any, ...] = (
     None, True, -1, 0, 10**12, 3.5, "", " ", "x" * 3_000, [], ["notes"], {}, {"$ne": 1},
@@ -30,8 +30,9 @@ class Asking:
         self._sight = sight
 
     def secret(self) -> Secret:
-        """A document of anybody."""
-        return self._choose.choice(self._sight.made)
+        """A document of anybody, or one that they may see."""
+        choose = self._choose
+        return choose.choice(self._sight.seen if choose.random() < 0.4 else self._sight.made)
 
     def name(self) -> str:
         """The name of a collection, of a tenant or of nothing."""
@@ -102,9 +103,9 @@ class Asking:
             if tool == "context":
                 given["position"] = choose.choice([0, 0, 1, 2, 99])
                 given |= {"before": choose.randint(0, 5), "after": choose.randint(0, 5)}
-        if choose.random() < 0.15:
+        if choose.random() < 0.1:
             given[choose.choice(WIDENING)] = choose.choice([*TENANTS, *USERS, *ODD])
-        if choose.random() < 0.15:
+        if choose.random() < 0.1:
             given[choose.choice([*given, "query"])] = choose.choice(ODD)
         return tool, given
 

@@ -24,7 +24,7 @@ REQUESTS = 10_000
 
 @pytest.fixture(scope="module")
 def made() -> list[Secret]:
-    return secrets(count=126)
+    return secrets(count=90)
 
 
 @pytest.fixture(scope="module")
@@ -176,3 +176,37 @@ def test_a_server_without_the_restriction_fails_these_tests(made: list[Secret]) 
         _, leaks = asyncio.run(questioned(index_of(open_core, sight), sight, 1, 200))
     assert len(leaks) > 10
     assert any("'mails': " in leak or "zq" in leak for leak in leaks)
+
+
+class Careless:
+    """A core that forgets who asks in one of its methods."""
+
+    def __init__(self, careful: SemanticCore, careless: SemanticCore, method: str) -> None:
+        self._careful = careful
+        self._careless = careless
+        self._method = method
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._careless if name == self._method else self._careful, name)
+
+
+@pytest.mark.parametrize(
+    ("method", "count"),
+    [("search", 100), ("get", 150), ("context_window", 600), ("documents", 100)],
+)
+def test_a_core_that_forgets_who_asks_is_caught(
+    method: str, count: int, core: SemanticCore, made: list[Secret]
+) -> None:
+    careless = core.unrestricted()
+    found = 0
+    for seed, sight in enumerate(sights(made)):
+        if sight.user != "eve":
+            continue
+        clients = (core.tenant(sight.tenant), careless.tenant(sight.tenant))
+        index = VisibleIndex(
+            Careless(*clients, method),  # type: ignore[arg-type]
+            context=context_of(sight.user),
+        )
+        _, leaks = asyncio.run(questioned(index, sight, seed, count))
+        found += len(leaks)
+    assert found

@@ -6,6 +6,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import attrs
@@ -93,7 +94,7 @@ def context_of(user: str) -> dict[str, Any]:
     return {"user": user, "groups": list(USERS[user])}
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class Sight:
     """What one user of one tenant may see of a world."""
 
@@ -101,12 +102,12 @@ class Sight:
     user: str
     made: list[Secret]
 
-    @property
+    @cached_property
     def seen(self) -> list[Secret]:
         """The documents that they may see."""
         return [secret for secret in self.made if secret.visible_to(self.tenant, self.user)]
 
-    @property
+    @cached_property
     def counts(self) -> Mapping[str, int]:
         """How many they may see in each collection."""
         return Counter(secret.document.ref.collection for secret in self.seen)
