@@ -225,6 +225,8 @@ ARGUMENTS: dict[str, str] = {
     "blueprint": "django",
     "plugins list": "--isolated",
     "plugins show": "moody_plugin",
+    "plugins new": "diary --kind splitter",
+    "plugins test": "moody_plugin",
     "backup": "copy.db",
     "restore": "copy.db --yes",
 }
