@@ -1,14 +1,13 @@
-"""Files as documents: `find_files` finds them, `read_document` decodes one.
+"""Files: `find_files` finds those to ingest, `read_bytes` reads one.
 
 Tested by tests/kernel/test_files.py.
 """
 
 from __future__ import annotations
 
-import codecs
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
@@ -20,20 +19,9 @@ import attrs
 
 from semantic_core._validation import MAX_TEXT
 from semantic_core.errors import FileUnreadable
-from semantic_core.types import Document, Ref
 
-DEFAULT_PATTERNS: tuple[str, ...] = ("*.md", "*.markdown", "*.mdown", "*.txt", "*.text", "*.rst")
-"""The files of a folder that are read by default. A file that is named itself is always read."""
-
-_MEDIA_TYPES = {".md": "text/markdown", ".markdown": "text/markdown", ".mdown": "text/markdown"}
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-_MOST_BYTES = 4 * MAX_TEXT
+MOST_BYTES = 4 * MAX_TEXT
+"""Largest file that is read, in bytes: the longest document, if every character has four."""
 
 
 class HasStore(Protocol):
@@ -57,39 +45,70 @@ class FoundFile:
     key: str
 
 
-def find_files(paths: Sequence[Path | str], patterns: Sequence[str] = ()) -> list[FoundFile]:
-    """The named files, and the files below the named folders that match a pattern, sorted, each
-    once.
+@attrs.frozen
+class FoundFiles:
+    """The files that were found. files: those to read, sorted, each once. skipped: the other files
+    of the folders; () if patterns chose.
+    """
 
-    patterns: globs for the file name, or for the path below the folder if they contain a "/"; ()
-    means DEFAULT_PATTERNS. Hidden files and folders are left out, and so are links: their target is
-    found by itself or is outside. Raises FileUnreadable if a path does not exist.
+    files: tuple[FoundFile, ...]
+    skipped: tuple[Path, ...] = ()
+
+
+def suffixes_of(name: str) -> tuple[str, ...]:
+    """Every suffix of a file name, in lower case, the longest first: ".tar.gz" and ".gz"; () if
+    there is none. The dot of a hidden file begins no suffix.
+    """
+    lower = name.lower()
+    places = [place for place, char in enumerate(lower) if char == "." and place > 0]
+    return tuple(lower[place:] for place in places)
+
+
+def find_files(
+    paths: Sequence[Path | str], patterns: Sequence[str] = (), *, suffixes: Collection[str] = ()
+) -> FoundFiles:
+    """The named files, and the files below the named folders that match a pattern.
+
+    patterns: globs for the file name, or for the path below the folder if they contain a "/". ()
+    means the files with one of these suffixes, and the others are skipped. Hidden files and folders
+    are left out, and so are links: their target is found by itself or is outside. Raises
+    FileUnreadable if a path does not exist.
     """
     found: dict[Path, FoundFile] = {}
+    skipped: dict[str, Path] = {}
     for path in map(Path, paths):
         if path.is_dir():
-            for file in _below(path, tuple(patterns) or DEFAULT_PATTERNS):
-                found.setdefault(file.path.resolve(), file)
+            for file in _below(path):
+                if _wanted(file, patterns, suffixes):
+                    found.setdefault(file.path.resolve(), file)
+                elif not patterns:
+                    skipped.setdefault(os.path.abspath(file.path), file.path)
         elif path.exists() or path.is_symlink():
             found.setdefault(path.resolve(), FoundFile(path, path.name))
         else:
             raise FileUnreadable(
                 f"There is no file or folder {str(path)!r}.", hint="Check the spelling of the path."
             )
-    return sorted(found.values())
+    for file in found.values():
+        skipped.pop(os.path.abspath(file.path), None)
+    return FoundFiles(tuple(sorted(found.values())), tuple(sorted(skipped.values())))
 
 
-def _below(folder: Path, patterns: tuple[str, ...]) -> list[FoundFile]:
-    found = []
+def _below(folder: Path) -> Iterator[FoundFile]:
+    """The files below a folder that are neither hidden nor links."""
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in names:
             path = Path(parent, name)
-            key = path.relative_to(folder).as_posix()
-            wanted = any(fnmatch(key if "/" in pattern else name, pattern) for pattern in patterns)
-            if wanted and not name.startswith(".") and not path.is_symlink():
-                found.append(FoundFile(path, key))
-    return found
+            if not name.startswith(".") and not path.is_symlink():
+                yield FoundFile(path, path.relative_to(folder).as_posix())
+
+
+def _wanted(file: FoundFile, patterns: Sequence[str], suffixes: Collection[str]) -> bool:
+    name = file.path.name
+    if not patterns:
+        return any(suffix in suffixes for suffix in suffixes_of(name))
+    return any(fnmatch(file.key if "/" in pattern else name, pattern) for pattern in patterns)
 
 
 def files_of(store: object) -> tuple[Path, ...]:
@@ -119,37 +138,21 @@ def _in_use() -> list[Path]:
         return files
 
 
-def read_document(
-    path: Path | str,
-    ref: Ref,
-    *,
-    metadata: Mapping[str, Any] | None = None,
-) -> Document:
-    """Read a file as a document: decoded text, title from the file name, media type from its
-    suffix, path as metadata.
+def shown(path: Path) -> str:
+    """A path as text for metadata and messages, also if it is no valid Unicode."""
+    return path.as_posix().encode("utf-8", "replace").decode("utf-8")
 
-    The encoding is UTF-8, or UTF-16/32 with a byte order mark. Raises FileUnreadable for any other
-    file: missing, no regular file, no permission, of an index that is open here, binary, another
-    encoding, too large.
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file.
+
+    Raises FileUnreadable for one that is missing, no regular file, not permitted, too large, or of
+    an index that is open in this process.
     """
-    path = Path(path)
-    media_type = _MEDIA_TYPES.get(path.suffix.lower(), "text/plain")
-    title = "" if media_type == "text/markdown" else path.stem
-    shown = path.as_posix().encode("utf-8", "replace").decode("utf-8")
-    return Document(
-        ref,
-        _decoded(path, _bytes(path)),
-        title=title,
-        media_type=media_type,
-        metadata={**(metadata or {}), "path": shown},
-    )
-
-
-def _bytes(path: Path) -> bytes:
     try:
         status = path.stat()
         is_in_use = any(_is_same(status, file) for file in _in_use())
-        if S_ISREG(status.st_mode) and status.st_size <= _MOST_BYTES and not is_in_use:
+        if S_ISREG(status.st_mode) and status.st_size <= MOST_BYTES and not is_in_use:
             return path.read_bytes()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -161,31 +164,10 @@ def _bytes(path: Path) -> bytes:
         )
     if not S_ISREG(status.st_mode):
         raise FileUnreadable(f"{str(path)!r} is no regular file.")
-    raise FileUnreadable(
-        f"{str(path)!r} has {status.st_size:,} bytes, the most is {_MOST_BYTES:,}."
-    )
+    raise FileUnreadable(f"{str(path)!r} has {status.st_size:,} bytes, the most is {MOST_BYTES:,}.")
 
 
 def _is_same(status: os.stat_result, file: Path) -> bool:
     with suppress(OSError):
         return os.path.samestat(status, file.stat())
     return False
-
-
-def _decoded(path: Path, data: bytes) -> str:
-    encoding = next((name for bom, name in _BOMS if data.startswith(bom)), "utf-8")
-    if encoding == "utf-8" and b"\0" in data:
-        raise FileUnreadable(
-            f"{str(path)!r} looks binary: it contains a zero byte at {data.index(0):,}.",
-            hint="Extract its text first.",
-        )
-    try:
-        return data.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise FileUnreadable(
-            (
-                f"{str(path)!r} is not {encoding.upper()}: byte 0x{data[error.start]:02X} at "
-                f"{error.start:,}."
-            ),
-            hint=f"Convert it first, for example: iconv -f LATIN1 -t UTF-8 {path.name!r}",
-        ) from error

@@ -7,7 +7,7 @@ Tested by tests/kernel/test_ingest.py.
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from time import perf_counter
@@ -18,6 +18,7 @@ import attrs
 from semantic_core._embedding import PassageEmbedder
 from semantic_core._interruption import let_go
 from semantic_core._no_embedder import WordsOnly
+from semantic_core._parts import Together
 from semantic_core._text import fingerprints
 from semantic_core._validation import STALE, STALE_REASON, clip
 from semantic_core.errors import HookFailed, InputError
@@ -51,8 +52,16 @@ class IngestProgress:
     failed: int
 
 
+@attrs.define(eq=False)
+class _Unit:
+    """What is written together. obsolete: refs to be removed when it is written."""
+
+    obsolete: Sequence[Ref] = ()
+
+
 @attrs.define
 class _Prepared:
+    unit: _Unit
     document: Document
     chunks: list[Chunk]
     passages: list[str]
@@ -159,9 +168,10 @@ class Ingest:
         self._characters = 0
         self._reused = 0
         self._pending = 0
+        self._removed = 0
 
     def run(
-        self, documents: Iterable[Document], stamps: Mapping[Ref, int] | None = None
+        self, documents: Iterable[Document | Together], stamps: Mapping[Ref, int] | None = None
     ) -> IngestReport:
         """Ingest documents. stamps: by ref, the order of the change; a document without one is
         always written.
@@ -177,7 +187,7 @@ class Ingest:
             if self._metered is not None:
                 self._metered.release()
 
-    def _run(self, documents: Iterable[Document]) -> IngestReport:
+    def _run(self, documents: Iterable[Document | Together]) -> IngestReport:
         started = perf_counter()
         try:
             for group in self._groups(documents):
@@ -201,7 +211,7 @@ class Ingest:
         return self._report(perf_counter() - started)
 
     def _write_settled(self) -> None:
-        settled = [prepared for prepared in self._held.values() if self._settled(prepared)]
+        settled = self._settled()
         self._write([each for each in settled if each.document.ref not in self._begun])
         self._fill()
         for prepared in settled:
@@ -217,9 +227,13 @@ class Ingest:
         """
         if not self._paid:
             return
+        paid = set()
+        for prepared in self._held.values():
+            if not self._paid.isdisjoint(prepared.fingerprints):
+                paid.add(prepared.unit)
         begun = []
         for ref, prepared in self._held.items():
-            if ref not in self._begun and not self._paid.isdisjoint(prepared.fingerprints):
+            if ref not in self._begun and prepared.unit in paid:
                 begun.append(prepared)
         self._write(begun)
         for prepared in begun:
@@ -251,23 +265,19 @@ class Ingest:
         self._vectors = {name: vector for name, vector in self._vectors.items() if name in needed}
         self._paid &= needed
 
-    def _groups(self, documents: Iterable[Document]) -> Iterator[list[_Prepared]]:
+    def _groups(self, documents: Iterable[Document | Together]) -> Iterator[list[_Prepared]]:
         group: list[_Prepared] = []
         chunks = 0
         characters = 0
-        for document in documents:
-            if not isinstance(document, Document):
-                raise InputError(
-                    f"ingest takes Documents, got {type(document).__name__}: {clip(document)}."
-                )
+        for item in documents:
+            together = item if isinstance(item, Together) else Together([item])
             started = perf_counter()
-            prepared = self._prepare(document)
+            unit = self._prepared(together)
             self._seconds["split"] += perf_counter() - started
-            if prepared is None:
-                continue
-            group.append(prepared)
-            chunks += max(1, len(prepared.chunks))
-            characters += len(document.text)
+            for prepared in unit:
+                group.append(prepared)
+                chunks += max(1, len(prepared.chunks))
+                characters += len(prepared.document.text)
             if chunks >= GROUP_CHUNKS or characters >= GROUP_CHARS:
                 yield group
                 group = []
@@ -276,19 +286,37 @@ class Ingest:
         if group:
             yield group
 
-    def _prepare(self, document: Document) -> _Prepared | None:
-        self._documents += 1
-        self._characters += len(document.text)
-        try:
-            described = self._plugins.describe(document)
-            chunks = self._plugins.split(described, self._max_chars)
-            passages = self._plugins.context(described, chunks)
-        except HookFailed as error:
-            self._failed.append(Failure(str(document.ref), error.code, str(error)))
-            return None
-        self._chunks += len(chunks)
+    def _prepared(self, together: Together) -> list[_Prepared]:
+        """The documents that are written together; [] if one of them fails."""
+        for document in together.documents:
+            if not isinstance(document, Document):
+                raise InputError(
+                    f"ingest takes Documents, got {type(document).__name__}: {clip(document)}."
+                )
+            self._documents += 1
+            self._characters += len(document.text)
+        unit = _Unit(together.obsolete)
+        prepared = []
+        for document in together.documents:
+            try:
+                prepared.append(self._prepare(unit, document))
+            except HookFailed as error:
+                reason = str(error)
+                if len(together.documents) > 1:
+                    first = together.documents[0].ref
+                    reason = f"{reason} No document of {first} was changed."
+                self._failed.append(Failure(str(document.ref), error.code, reason))
+                return []
+        for each in prepared:
+            self._chunks += len(each.chunks)
+        return prepared
+
+    def _prepare(self, unit: _Unit, document: Document) -> _Prepared:
+        described = self._plugins.describe(document)
+        chunks = self._plugins.split(described, self._max_chars)
+        passages = self._plugins.context(described, chunks)
         names = fingerprints(self._space, passages, document.ref.tenant)
-        return _Prepared(described, chunks, passages, names)
+        return _Prepared(unit, described, chunks, passages, names)
 
     def _look_up(self, group: list[_Prepared]) -> None:
         started = perf_counter()
@@ -337,13 +365,29 @@ class Ingest:
         self._vectors.update(self._line.finished(everything=everything))
         self._seconds["embed"] += perf_counter() - started - (self._seconds["store"] - stored)
 
-    def _settled(self, prepared: _Prepared) -> bool:
-        return all(name in self._vectors for name in prepared.fingerprints)
+    def _settled(self) -> list[_Prepared]:
+        """The documents that are held, and wait for no vector of themselves or of those that are
+        written with them.
+        """
+        waiting = set()
+        for prepared in self._held.values():
+            if not all(name in self._vectors for name in prepared.fingerprints):
+                waiting.add(prepared.unit)
+        return [prepared for prepared in self._held.values() if prepared.unit not in waiting]
 
     def _write(self, ready: list[_Prepared]) -> None:
         if not ready:
             return
         started = perf_counter()
+        # Before the documents: if this process ends in between, the next run removes the rest.
+        obsolete: list[Ref] = []
+        for prepared in ready:
+            obsolete += prepared.unit.obsolete
+            prepared.unit.obsolete = ()
+        if obsolete:
+            existing = self._announcer.removing(obsolete)
+            self._removed += self._store.remove(obsolete)
+            self._announcer.removed(existing)
         batch = [(prepared.document, self._entries(prepared)) for prepared in ready]
         report = self._store.replace(batch, self._stamps)
         for ref, outcome in report.outcomes:
@@ -395,6 +439,7 @@ class Ingest:
             added=self._outcomes["added"],
             updated=self._outcomes["updated"],
             unchanged=self._outcomes["unchanged"],
+            removed=self._removed,
             failed=tuple(failed),
             chunks=self._chunks,
             embedded=self._passages.embedded,

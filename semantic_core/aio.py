@@ -138,6 +138,7 @@ class AsyncSemanticCore:
         *,
         collection: str = "files",
         key: str | None = None,
+        media_type: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         mode: IngestMode = "sync",
     ) -> IngestReport:
@@ -147,6 +148,7 @@ class AsyncSemanticCore:
             path,
             collection=collection,
             key=key,
+            media_type=media_type,
             metadata=metadata,
             mode=mode,
         )

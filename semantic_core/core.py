@@ -15,15 +15,21 @@ from typing import TYPE_CHECKING, Any, Self
 import attrs
 
 from semantic_core._announcer import Announcer
-from semantic_core._config import DEFAULT_EMBEDDER, DEFAULT_STORE, read_config
-from semantic_core._files import keep_closed, read_document, release
+from semantic_core._config import (
+    DEFAULT_EMBEDDER,
+    DEFAULT_STORE,
+    SEARCH_TIMEOUT,
+    read_config,
+)
+from semantic_core._files import keep_closed, release
 from semantic_core._ingest import Ingest, IngestProgress
 from semantic_core._interruption import cut_cleanly
 from semantic_core._no_embedder import WordsOnly
+from semantic_core._parts import Together, with_obsolete
 from semantic_core._plugins.host import Plugins
 from semantic_core._search import DEPTHS, Search
 from semantic_core._sync import merged, sync
-from semantic_core._validation import check_count, check_name, clip
+from semantic_core._validation import check_count, check_name, check_seconds, clip
 from semantic_core.batch import (
     BatchManager,
     BatchRules,
@@ -93,6 +99,9 @@ class SemanticCore:
     embedder's own.
     plugins: None uses all that are installed; a sequence of names or objects uses exactly these,
     where "*" stands for all that are installed.
+    plugin_options: ``{plugin: {option: value}}``, see ``semantic-core plugins show NAME``.
+    search_timeout: seconds that the retriever of each plugin, or a reranker that only reorders, may
+    take in one search; 0: no limit.
     freshness: how long texts may wait for their vectors ("now", "1h", "24h"), for all collections
     or by collection; see `ingest`. budget: the most to spend,
     ``{"soft": 5, "hard": 10, "per": "day"}``. batch: sizes and deadlines of batch jobs, the fields
@@ -116,6 +125,8 @@ class SemanticCore:
         embedder_options: Mapping[str, Any] | None = None,
         max_chars: int | None = None,
         plugins: Sequence[object | str] | None = None,
+        plugin_options: Mapping[str, Mapping[str, Any]] | None = None,
+        search_timeout: float = SEARCH_TIMEOUT,
         freshness: str | Mapping[str, str] | None = None,
         budget: Mapping[str, Any] | Budget | None = None,
         batch: Mapping[str, Any] | BatchRules | None = None,
@@ -127,7 +138,8 @@ class SemanticCore:
         rules = BatchRules.of(batch)
         if not isinstance(multi_tenant, bool | None):
             raise InputError(f"multi_tenant must be True, False or None, got {clip(multi_tenant)}.")
-        self._plugins = Plugins.load(plugins)
+        limit = check_seconds("search_timeout", search_timeout)
+        self._plugins = Plugins.load(plugins, plugin_options, search_timeout=limit)
         given = {"path": path, "multi_tenant": multi_tenant, **(store_options or {})}
         options = {name: value for name, value in given.items() if value is not None}
         if not isinstance(store, str) and options:
@@ -152,11 +164,14 @@ class SemanticCore:
                 filled=_filled(self._announcer, self.embedder),
                 **self._rules,
             )
+            self.followers: tuple[Follower, ...] = ()
+            self._owner = True
+            self._opens_plugins = True
+            self._tenant = ""
+            self._restricted = True
+            opened.callback(self._batches.close)
+            self._plugins.open(self)
             opened.pop_all()  # from here on, `close` closes it
-        self.followers: tuple[Follower, ...] = ()
-        self._owner = True
-        self._tenant = ""
-        self._restricted = True
         keep_closed(self)
 
     @classmethod
@@ -234,6 +249,7 @@ class SemanticCore:
         )
         twin.followers = ()
         twin._owner = True
+        twin._opens_plugins = False
         twin._tenant = ""
         self.follow(_Twin(twin))
         return twin
@@ -241,7 +257,7 @@ class SemanticCore:
     @cut_cleanly
     def ingest(
         self,
-        *documents: Document | Iterable[Document],
+        *documents: Document | Iterable[Document | Together],
         mode: IngestMode = "sync",
         progress: Callable[[IngestProgress], None] | None = None,
     ) -> IngestReport:
@@ -270,16 +286,28 @@ class SemanticCore:
         *,
         collection: str = "files",
         key: str | None = None,
+        media_type: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         mode: IngestMode = "sync",
     ) -> IngestReport:
-        """Ingest one file. key: "" or None uses the path as given.
+        """Ingest one file, with the reader that a plugin offers for its media type or suffix; a
+        file that no plugin reads is read as text.
 
-        Raises FileUnreadable, and the errors of `ingest`.
+        key: "" or None uses the path as given. media_type: None chooses by suffix alone. metadata:
+        of all its documents. A file with parts, such as an e-mail with attachments, is several
+        documents with the keys KEY and KEY#PART; they are written together or not at all, and
+        parts that the file has no longer are removed.
+
+        Raises FileUnreadable, HookFailed for a reader that fails, PluginConflict if more than one
+        plugin reads such files, InputError if a document of another file would be replaced by a
+        part or is a part, and the errors of `ingest`.
         """
         ref = Ref(collection, key or Path(path).as_posix(), self._tenant)
-        document = read_document(path, ref, metadata=metadata)
-        return self.ingest(document, mode=mode)
+        given = check_name("media_type", media_type or "", empty=True)
+        with self._announcer.failures("ingest", str(ref)):
+            documents = self._plugins.read(Path(path), ref, media_type=given, metadata=metadata)
+            together = with_obsolete(self.store, documents)
+        return self.ingest([together], mode=mode)
 
     @cut_cleanly
     def search(
@@ -526,13 +554,15 @@ class SemanticCore:
         return self._plugins.reported()
 
     def close(self) -> None:
-        """Close the store, and end its threads.
+        """Close the plugins, then the store, and end its threads.
 
         May be called twice; for a client that is restricted to a tenant it does nothing.
         """
         if self._owner:
             for follower in self.followers:
                 follower.close()
+            if self._opens_plugins:
+                self._plugins.close()
             self._batches.close()
             if self._separate is not None:
                 self._separate.close()
@@ -738,7 +768,11 @@ class SemanticCore:
             )
         return attrs.evolve(ref, tenant=self._tenant)
 
-    def _with_tenant(self, document: Document) -> Document:
+    def _with_tenant(self, document: Document | Together) -> Document | Together:
+        if isinstance(document, Together):  # whoever read the file knows the tenant
+            for each in document.documents:
+                self._scoped(each.ref)
+            return document
         if not isinstance(document, Document):
             raise InputError(
                 f"ingest takes Documents, got {type(document).__name__}: {clip(document)}."
@@ -784,7 +818,9 @@ def _checked_context(context: Mapping[str, Any] | None) -> Mapping[str, Any]:
     return dict(context)
 
 
-def _flat(documents: Iterable[Document | Iterable[Document]]) -> Iterator[Document]:
+def _flat(
+    documents: Iterable[Document | Iterable[Document | Together]],
+) -> Iterator[Document | Together]:
     for item in documents:
         if isinstance(item, Document):
             yield item

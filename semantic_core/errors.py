@@ -100,7 +100,9 @@ class QueryTooLarge(InputError):
 
 
 class FileUnreadable(InputError):
-    """A file that is missing, binary, too large or in an unknown encoding."""
+    """A file that is missing, damaged, encrypted, too large, in an unknown encoding, or binary
+    without a plugin that reads it.
+    """
 
 
 class TenantRequired(SemanticCoreError):

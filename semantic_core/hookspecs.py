@@ -58,6 +58,8 @@ COLLECTED = frozenset(
 """Hooks that ask every plugin for its own answer. One that fails does not affect the others."""
 RERANK = "semantic_rerank"
 """The hook whose functions are all called, each with the answer of the one before."""
+HIDING = frozenset({RERANK, "semantic_restrict", "semantic_search_middleware"})
+"""Hooks that may keep documents from being shown. Without one of their plugins nothing is shown."""
 ORDERS_ONLY = "orders_only"
 """The mark of a reranker that removes no hits."""
 
@@ -112,12 +114,16 @@ def semantic_embedders() -> Mapping[str, Callable[..., Embedder]]:
 def semantic_readers() -> Mapping[str, Callable[[FileContent], Document | Sequence[Document]]]:
     """Offer readers of files, by suffix such as ".html" or media type such as "text/html".
 
-    Return {suffix or media type: reader}, in lower case. ``reader(file)`` returns the document of
-    the file, or several: the first has the ref ``file.ref``, the others have keys that begin with
+    Return {suffix or media type: reader}, in lower case; a suffix may have several dots. A media
+    type that the caller gave goes before the suffix of the file, and a longer suffix before a
+    shorter one. ``reader(file)`` returns the document of the file, or a list: the first has the ref
+    ``file.ref``, the others are parts of the file with keys that begin with
     ``file.ref.key + "#"``, as `FileContent.document` makes them. It raises FileUnreadable for a
-    file that it cannot read. None or {} offers nothing.
+    file that it cannot read; anything else that it raises is a fault of the plugin, and no document
+    of that file is changed. It may be called by several threads.
+    None or {} offers nothing.
     Every plugin is asked. Two offers of one suffix are a conflict: neither is used. An offer
-    replaces one of the kernel's own.
+    replaces one of the kernel's own, which read text and Markdown.
     """
     raise NotImplementedError
 

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import total_ordering
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import attrs
 
+from semantic_core._decoding import decoded
 from semantic_core._validation import (
     Value,
     check_count,
@@ -56,6 +58,12 @@ INDEX_SUFFIX = ".semantic.db"
 PART = "#"
 """Between the key of a file's document and the name of a part of the file, in the key of the part.
 """
+PATH = "path"
+"""In the metadata of each document that was read from a file: the path of the file."""
+PART_OF = "part_of"
+"""In the metadata of a part of a file: the key of the file's document."""
+PARTS = "parts"
+"""In the metadata of a file's document: the number of its parts, if there are any."""
 MAX_DIMENSIONS = 65_536
 """The most dimensions that a vector may have."""
 
@@ -175,6 +183,17 @@ class FileContent:
     name: str
     ref: Ref
     media_type: str = ""
+
+    @property
+    def stem(self) -> str:
+        """The name without its last suffix, such as "report"; a title for a file that has none."""
+        return PurePath(self.name).stem
+
+    def text(self) -> str:
+        """The bytes decoded as UTF-8, or as UTF-16 or UTF-32 if they begin with its byte order
+        mark. Raises FileUnreadable for a file that is binary or in another encoding.
+        """
+        return decoded(self.name, self.data)
 
     def document(
         self,

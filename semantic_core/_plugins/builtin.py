@@ -1,7 +1,7 @@
 """The kernel's own plugins, which answer last: any other plugin can answer instead.
 
-They split plain text, write passages, retrieve by vectors, full text and titles, merge the rankings
-(`fuse_scores`), and offer the store in memory.
+They read text files, split plain text, write passages, retrieve by vectors, full text and titles,
+merge the rankings (`fuse_scores`), and offer the store in memory.
 
 Tested by tests/plugins/test_fusion.py and tests/kernel/test_search.py.
 """
@@ -21,7 +21,7 @@ from semantic_core.protocols import Store, TextScores, TextSearch, TitleSearch
 from semantic_core.types import ChunkId, Ranking
 
 if TYPE_CHECKING:
-    from semantic_core.types import Chunk, Document, SearchHit, SearchRequest
+    from semantic_core.types import Chunk, Document, FileContent, SearchHit, SearchRequest
 
 FUSED = "fused"
 """Source of a ranking that was merged from several."""
@@ -35,6 +35,13 @@ WORDS = "words"
 DIGITS = 9
 """Decimals of a sum of z-scores that count. A store may add up one score in another order when it
 is asked again, and a difference by rounding alone must not change the order from page to page."""
+
+TEXTS = (".txt", ".text", ".rst", "text/plain")
+"""Suffixes and the media type of files that are read as plain text."""
+MARKDOWNS = (".md", ".markdown", ".mdown", "text/markdown")
+"""Suffixes and the media type of Markdown, which a plugin for it reads and splits better."""
+
+Reader = Callable[["FileContent"], "Document"]
 
 OtherScores = Callable[[Ranking, Sequence[ChunkId]], Sequence[float] | None]
 """Returns the scores of candidates that a retriever did not list, NaN for one that it cannot score;
@@ -64,7 +71,14 @@ class Memory:
 
 
 class PlainText:
-    """Splits any text at paragraphs, sentences and words; title and headings are its context."""
+    """Reads text files; splits any text at paragraphs, sentences and words; title and headings are
+    its context.
+    """
+
+    @hookimpl(trylast=True)
+    def semantic_readers(self) -> Mapping[str, Reader]:
+        """See `read_text` and `read_markdown`."""
+        return {**dict.fromkeys(TEXTS, read_text), **dict.fromkeys(MARKDOWNS, read_markdown)}
 
     @hookimpl(trylast=True)
     def semantic_describe(self, document: Document) -> Document:
@@ -80,6 +94,20 @@ class PlainText:
     def semantic_context(self, document: Document, chunks: Sequence[Chunk]) -> Sequence[str]:
         """See `passages`."""
         return passages(document, chunks)
+
+
+def read_text(file: FileContent) -> Document:
+    """The document of a text file. Its title is the name of the file; its media type the one that
+    the caller gave, if that is one of text.
+    """
+    given = file.media_type.startswith("text/")
+    media_type = file.media_type if given else "text/plain"
+    return file.document(file.text(), title=file.stem, media_type=media_type)
+
+
+def read_markdown(file: FileContent) -> Document:
+    """The document of a Markdown file, without a title: that is in the text."""
+    return file.document(file.text(), media_type="text/markdown")
 
 
 class VectorRetriever:

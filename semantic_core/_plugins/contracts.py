@@ -1,13 +1,16 @@
 """Checks the answers of plugins: each function returns what is wrong with an answer, in words, or
 "" for an answer that keeps the contract of its hook.
 
+What it returns about a search never has an id in it, because results show it, and the id may be of
+a document that whoever asks must not know of. It has the place of the id instead, from 1.
+
 Tested by tests/plugins/test_host.py and tests/plugins/test_rerankers.py.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
+import re
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, get_args
 
@@ -15,9 +18,11 @@ from semantic_core._validation import check_unicode, clip, named
 from semantic_core.errors import TextInvalid
 from semantic_core.protocols import Embedder, Store
 from semantic_core.types import (
+    PART,
     Chunk,
     ChunkId,
     Document,
+    FileContent,
     Kind,
     Ranking,
     Ref,
@@ -27,17 +32,60 @@ from semantic_core.types import (
 )
 
 _KINDS: tuple[str, ...] = get_args(Kind)
+_SUFFIX = re.compile(r"\.[^\s/\\]*[^\s/\\.]")
+_MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*")
 
 
-def offer_fault(offer: Any) -> str:
-    """Check an offer of stores or embedders."""
+def offer_fault(offer: Any, made_by: str = "factory") -> str:
+    """Check an offer of stores or embedders. made_by: what the values are called in messages."""
     if not isinstance(offer, Mapping):
-        return f"wanted {{name: factory}}, got {named(offer)}"
-    for name, factory in offer.items():
+        return f"wanted {{name: {made_by}}}, got {named(offer)}"
+    for name, function in offer.items():
         if not isinstance(name, str) or not name.strip():
             return f"wanted a name as key, got {clip(name)}"
-        if not callable(factory):
-            return f"wanted a factory for {name!r}, got {named(factory)}"
+        if not callable(function):
+            return f"wanted a {made_by} for {name!r}, got {named(function)}"
+    return ""
+
+
+def reader_offer_fault(offer: Any) -> str:
+    """Check an offer of readers."""
+    fault = offer_fault(offer, "reader")
+    if fault:
+        return fault
+    for name in offer:
+        valid = _SUFFIX.fullmatch(name) or _MEDIA_TYPE.fullmatch(name)
+        if not valid or name != name.lower():
+            return (
+                'wanted a suffix such as ".html" or a media type such as "text/html", in lower '
+                f"case, got {clip(name)}"
+            )
+    return ""
+
+
+def documents_fault(file: FileContent, documents: Any) -> str:
+    """Check the answer of a reader: a Document, or a list of them."""
+    if isinstance(documents, Document):
+        documents = [documents]
+    if not isinstance(documents, list | tuple):
+        return f"wanted a Document or a list of Documents, got {named(documents)}"
+    if not documents:
+        return "wanted at least the document of the file, got an empty list"
+    for document in documents:
+        if not isinstance(document, Document):
+            return f"wanted Documents, got {named(document)}"
+    if documents[0].ref != file.ref:
+        return f"wanted {file.ref} as the ref of the first document, got {documents[0].ref}"
+    begins = file.ref.key + PART
+    seen = {file.ref}
+    for part in documents[1:]:
+        ref = part.ref
+        of_file = (ref.collection, ref.tenant) == (file.ref.collection, file.ref.tenant)
+        if not of_file or not ref.key.startswith(begins) or ref.key == begins:
+            return f"wanted {file.ref}{PART}PART as the ref of another document, got {ref}"
+        if ref in seen:
+            return f"wanted each ref once, got {ref} twice"
+        seen.add(ref)
     return ""
 
 
@@ -153,16 +201,15 @@ def ranking_fault(ranking: Any, known: Set[ChunkId] | None) -> str:
         return f"wanted a Ranking, got {named(ranking)}"
     for id in ranking.ids:
         if not (isinstance(id, ChunkId) and isinstance(id.ref, Ref) and _is_place(id.position)):
-            return f"wanted ChunkIds, got {clip(id)}"
+            return f"wanted ChunkIds, got {named(id)}"
     ids = set(ranking.ids)
     if known is not None and not ids <= known:
-        stranger = next(id for id in ranking.ids if id not in known)
-        return f"wanted ids of the rankings it was given, got {stranger}"
-    for id, score in zip(ranking.ids, ranking.scores, strict=True):
+        return f"wanted ids of the rankings it was given, got another{_at(ranking.ids, known)}"
+    for place, score in enumerate(ranking.scores, 1):
         if not _is_finite(score):
-            return f"wanted a finite score for {id}, got {clip(score)}"
+            return f"wanted finite scores, got {clip(score)} at place {place}"
     if len(ids) != len(ranking.ids):
-        return f"wanted each id once, got {_twice(ranking.ids)} twice"
+        return f"wanted each id once, got one twice, at place {_again(ranking.ids)}"
     return ""
 
 
@@ -187,17 +234,31 @@ def reranked_fault(hits: Any, given: Sequence[SearchHit], *, orders_only: bool) 
     return fault
 
 
-def _hits_fault(hits: Any, known: Set[ChunkId]) -> str:
+def _hits_fault(hits: Any, known: set[ChunkId]) -> str:
     if not isinstance(hits, list | tuple):
         return f"wanted a list of SearchHit, got {named(hits)}"
     for hit in hits:
         if not isinstance(hit, SearchHit):
             return f"wanted SearchHits, got {named(hit)}"
-        if hit.id not in known:
-            return f"wanted hits it was given, got {hit.id}"
     ids = [hit.id for hit in hits]
-    return f"wanted each hit once, got {_twice(ids)} twice" if len(set(ids)) != len(ids) else ""
+    if not known.issuperset(ids):
+        return f"wanted hits it was given, got another{_at(ids, known)}"
+    if len(set(ids)) != len(ids):
+        return f"wanted each hit once, got one twice, at place {_again(ids)}"
+    return ""
 
 
-def _twice(ids: Sequence[ChunkId]) -> ChunkId:
-    return next(id for id, count in Counter(ids).items() if count > 1)
+def _at(ids: Sequence[ChunkId], known: Set[ChunkId]) -> str:
+    """Where the first id is that is not among the known ones."""
+    place = next(place for place, id in enumerate(ids, 1) if id not in known)
+    return f" at place {place}"
+
+
+def _again(ids: Sequence[ChunkId]) -> int:
+    """The place of the first id that was there before."""
+    seen: set[ChunkId] = set()
+    for place, id in enumerate(ids, 1):
+        if id in seen:
+            return place
+        seen.add(id)
+    return 0

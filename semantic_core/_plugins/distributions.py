@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from semantic_core._plugins.records import PluginInfo
@@ -38,6 +38,23 @@ _OUR_PLUGINS = {
     "audit": ("audit", "audit"),
 }
 """Extra of the kernel that installs it, and plugin that offers it, by the name users ask for."""
+_READERS: Mapping[str, str] = {
+    "files": (
+        ".csv .docm .docx .eml .epub .htm .html .jsonl .mbox .ndjson .ods .pdf .pptm .pptx .tab "
+        ".tsv .xhtml .xls .xlsb .xlsm .xlsx "
+        ".bash .c .cc .cjs .cpp .cs .cts .cu .cxx .go .h .hh .hpp .hxx .java .js .jsx .kt .kts "
+        ".lua .mjs .mts .php .pl .pm .py .pyi .pyw .rake .rb .rs .scala .sh .sql .swift .ts .tsx "
+        ".zsh "
+        "application/epub+zip application/mbox application/pdf application/vnd.ms-excel "
+        "application/vnd.oasis.opendocument.spreadsheet "
+        "application/vnd.openxmlformats-officedocument.presentationml.presentation "
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet "
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document "
+        "application/xhtml+xml message/rfc822 text/csv text/html text/tab-separated-values"
+    )
+}
+"""The suffixes and media types that a plugin of ours reads, by the end of its distribution's name.
+It is for advice only: what an installed plugin reads is what it offers."""
 
 
 def field_of(distribution: Distribution, field: str) -> str:
@@ -91,6 +108,14 @@ def not_installed(name: str) -> dict[str, str]:
 def home_of(name: str) -> str:
     """Which of our distributions a plugin or provider name belongs to; "" for any other name."""
     return f"{FAMILY}-{_OUR_PLUGINS[name][1]}" if name in _OUR_PLUGINS else ""
+
+
+def reader_home(name: str) -> str:
+    """Which of our distributions reads files of this suffix or media type; "" for any other."""
+    for plugin, names in _READERS.items():
+        if name in names.split():
+            return f"{FAMILY}-{plugin}"
+    return ""
 
 
 def at_home(info: PluginInfo, name: str) -> bool:

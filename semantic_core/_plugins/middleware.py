@@ -152,12 +152,14 @@ class _Call:
         if not isinstance(results.hits, tuple):
             return f"wanted a tuple of hits, got {named(results.hits)}"
         seen: set[ChunkId | Ref] = set()
-        for hit in results.hits:
+        for place, hit in enumerate(results.hits, 1):
             if not isinstance(hit, SearchHit):
                 return f"wanted SearchHits, got {named(hit)}"
             key = hit.ref if self._per_document else hit.id
             if key in seen:
-                return f"wanted each {'document' if self._per_document else 'hit'} once, got {key}"
+                # Without the key: it may be of a document that whoever asks must not know of.
+                what = "document" if self._per_document else "hit"
+                return f"wanted each {what} once, got one twice, at place {place}"
             seen.add(key)
         if len(results.hits) > request.limit:
             return f"wanted at most {request.limit} hits, got {len(results.hits)}"

@@ -1,4 +1,5 @@
-"""The stores and embedders that plugins offer: which plugin offers each, and creating one by name.
+"""The stores, embedders and readers that plugins offer: which plugin offers each, and creating a
+store or embedder by name.
 
 Tested by tests/plugins/test_host.py and tests/plugins/test_discovery.py.
 """
@@ -7,18 +8,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NamedTuple, NoReturn
 
 import attrs
 
-from semantic_core._plugins.contracts import contract_fault, offer_fault
+from semantic_core._files import suffixes_of
+from semantic_core._plugins.contracts import contract_fault, offer_fault, reader_offer_fault
 from semantic_core._plugins.dispatch import HookDispatch
 from semantic_core._plugins.distributions import (
     at_home,
     home_of,
+    install,
     installs,
     lacking,
     looks_like,
+    normalized,
+    reader_home,
 )
 from semantic_core._plugins.records import OptionInfo, PluginInfo, option_of, parameters_of
 from semantic_core._validation import clip, did_you_mean, one_line
@@ -30,12 +35,21 @@ from semantic_core.errors import (
     ProviderNotFound,
     SemanticCoreError,
 )
+from semantic_core.types import FileContent
 
-ProviderKind = Literal["store", "embedder"]
+ProviderKind = Literal["store", "embedder", "reader"]
 _Factory = Callable[..., Any]
 _Key = tuple[ProviderKind, str]
+_Unused = tuple[str, ProviderKind, tuple[PluginInfo, ...], bool]
+"""A plugin, the kind of what it offers, the other plugins that offer it, and whether the names
+belong to these.
+"""
 
-_OFFERS: Mapping[ProviderKind, str] = {"store": "semantic_stores", "embedder": "semantic_embedders"}
+_OFFERS: Mapping[ProviderKind, str] = {
+    "store": "semantic_stores",
+    "embedder": "semantic_embedders",
+    "reader": "semantic_readers",
+}
 """The hook that offers each kind of provider."""
 _ROLES = {
     "splitter": "semantic_split",
@@ -48,28 +62,55 @@ _ROLES = {
     "listener": "semantic_event",
 }
 """What a plugin provides under its own name, by the hook that it takes part in."""
-_ONE: Mapping[ProviderKind, str] = {"store": "a store", "embedder": "an embedder"}
+_ONE: Mapping[ProviderKind, str] = {
+    "store": "a store",
+    "embedder": "an embedder",
+    "reader": "a reader",
+}
+_CHOOSE_ONE = "Uninstall one, or name the other in SEMANTIC_CORE_PLUGINS."
+"""What to do about two offers of one name."""
+
+
+class OfferedReader(NamedTuple):
+    """A reader of files, and the plugin that offers it."""
+
+    plugin: str
+    read: Callable[[FileContent], Any]
 
 
 class Providers:
-    """Stores and embedders by name. Every plugin is asked once, when this is made.
+    """Stores and embedders by name, and readers by suffix and media type. Every plugin is asked
+    once, when this is made.
 
     infos: the given ones, with what each plugin provides, and with the faults in what it offers.
+    suffixes: of the files that plugins read, in lower case.
     """
 
     def __init__(
         self, dispatch: HookDispatch, infos: Sequence[PluginInfo], own: Sequence[str]
     ) -> None:
         """infos: of every plugin that was found, in order. own: names of the kernel's plugins,
-        whose providers no other plugin can replace.
+        whose stores and embedders no other plugin can replace; their readers, any can.
         """
         self._dispatch = dispatch
         self._own = own
         self._provided: dict[_Key, tuple[str, _Factory]] = {}
         self._conflicts: dict[_Key, str] = {}
         self._usable = {info.name: info for info in infos if info.status == "ok"}
+        unused: dict[_Unused, list[str]] = defaultdict(list)
         for key, claims in sorted(self._offers().items()):
-            self._assign(key, claims)
+            for info, others, by_right in self._assign(key, claims):
+                unused[info.name, key[0], tuple(others), by_right].append(key[1])
+        # A suffix in conflict counts as well: its files are not skipped, the conflict is reported.
+        claimed = [*self._provided, *self._conflicts]
+        readers = {name for kind, name in claimed if kind == "reader"}
+        self.suffixes = frozenset(name for name in readers if name.startswith("."))
+        for (plugin, kind, others, by_right), names in unused.items():
+            info = self._usable[plugin]
+            if by_right:
+                self._usable[plugin] = _taken_by_owner(info, kind, names, others)
+            else:
+                self._usable[plugin] = _taken_by_others(info, kind, names, others)
         for name, info in self._usable.items():
             self._usable[name] = attrs.evolve(info, provides=self._provides(info))
         completed = []
@@ -108,13 +149,22 @@ class Providers:
                     f"The {kind} {name!r} of plugin {plugin!r} needs the module {error.name!r}, "
                     "which is not installed."
                 )
-                home = self._usable[plugin].distribution
-                raise PluginBroken(what, hint=lacking(error.name, home)) from error
+                raise PluginBroken(what, hint=self.lacking(plugin, error.name)) from error
             what = f"Plugin {plugin!r} raised while it made the {kind} {name!r}: {one_line(error)}"
             raise HookFailed(what) from error
         if fault:
             raise HookFailed(f"Plugin {plugin!r} made no {kind} as {name!r}: {fault}.")
         return made
+
+    def drop(self, plugin: str) -> None:
+        """Offer nothing of that plugin any more."""
+        for key, (owner, _) in list(self._provided.items()):
+            if owner == plugin:
+                del self._provided[key]
+
+    def lacking(self, plugin: str, module: str) -> str:
+        """The command that installs a module that a plugin needs."""
+        return lacking(module, self._usable[plugin].distribution)
 
     def _offers(self) -> dict[_Key, dict[str, _Factory]]:
         """The factories that plugins offer for each name, by plugin.
@@ -124,7 +174,8 @@ class Providers:
         offers: dict[_Key, dict[str, _Factory]] = defaultdict(dict)
         for kind, hook in _OFFERS.items():
             for answer in self._dispatch.every(hook):
-                fault = one_line(answer.error) if answer.error else offer_fault(answer.value)
+                check = reader_offer_fault if kind == "reader" else offer_fault
+                fault = one_line(answer.error) if answer.error else check(answer.value)
                 if fault:
                     self._quarantine(answer.plugin, f"{hook}: {fault}")
                     continue
@@ -147,10 +198,13 @@ class Providers:
             info, status="broken", cause=fault, remedy=remedy, hooks=()
         )
 
-    def _assign(self, key: _Key, claims: Mapping[str, _Factory]) -> None:
+    def _assign(
+        self, key: _Key, claims: Mapping[str, _Factory]
+    ) -> list[tuple[PluginInfo, Sequence[PluginInfo], bool]]:
         """Give a name to the only plugin with a right to it; else mark the conflict.
 
-        claims: the factories offered under that name, by plugin.
+        claims: the factories offered under that name, by plugin. Returns the plugins whose offer is
+        not used: each with the others that offer it, and whether the name belongs to these.
         """
         kind, name = key
         offering = []
@@ -160,20 +214,24 @@ class Providers:
             if not info.hooks:
                 continue
             offering.append(info)
-            if plugin in self._own or at_home(info, name):
+            if kind != "reader" and (plugin in self._own or at_home(info, name)):
                 owners.append(info)
+        if kind == "reader" and any(info.name not in self._own for info in offering):
+            # How a file is read is a choice, so the kernel's own reader is no rival.
+            offering = [info for info in offering if info.name not in self._own]
         # A name of ours belongs to no other plugin, even where ours is not installed; except that
         # whoever gives a plugin as an object means it.
         rightful = owners
         if not owners:
             ours = bool(home_of(name))
             rightful = [info for info in offering if info.origin == "given" or not ours]
+        unused: list[tuple[PluginInfo, Sequence[PluginInfo], bool]] = []
         for info in offering:
             others = [other for other in rightful if other is not info]
             if info not in rightful:
-                self._usable[info.name] = _taken_by_owner(info, kind, name, owners)
+                unused.append((info, owners, True))
             elif others:
-                self._usable[info.name] = _taken_by_others(info, kind, name, others)
+                unused.append((info, others, False))
         if len(rightful) == 1:
             owner = rightful[0].name
             self._provided[key] = (owner, claims[owner])
@@ -181,6 +239,32 @@ class Providers:
             self._conflicts[key] = (
                 f"More than one plugin offers the {kind} {name!r}: {_who(rightful)}."
             )
+        return unused
+
+    def reader(self, name: str, media_type: str) -> OfferedReader | None:
+        """The reader of a file; None if no plugin offers one.
+
+        A reader of the media type goes before one of the suffix, and a longer suffix before a
+        shorter one. Raises PluginConflict if more than one plugin offers it.
+        """
+        for wanted in (_without_parameters(media_type), *suffixes_of(name)):
+            key: _Key = ("reader", wanted)
+            if key in self._conflicts:
+                raise PluginConflict(self._conflicts[key], hint=_CHOOSE_ONE)
+            if key in self._provided:
+                return OfferedReader(*self._provided[key])
+        return None
+
+    def reader_remedy(self, name: str) -> str:
+        """The step that gets a reader of files with that name or media type; "" if we know none."""
+        for wanted in (*suffixes_of(name), _without_parameters(name)):
+            home = reader_home(wanted)
+            for info in self.infos if home else ():
+                if normalized(info.distribution) == home:
+                    return info.remedy
+            if home:
+                return install([home])
+        return ""
 
     def _provides(self, info: PluginInfo) -> dict[str, tuple[str, ...]]:
         """What a plugin provides, by kind."""
@@ -205,7 +289,7 @@ class Providers:
         if (kind, name) in self._conflicts:
             raise PluginConflict(
                 self._conflicts[kind, name],
-                hint="Uninstall one, or name the other in SEMANTIC_CORE_PLUGINS.",
+                hint=_CHOOSE_ONE,
             )
         self._refuse(kind, name)
 
@@ -238,6 +322,11 @@ class Providers:
         )
 
 
+def _without_parameters(media_type: str) -> str:
+    """The media type in lower case, without parameters such as a charset."""
+    return media_type.partition(";")[0].strip().lower()
+
+
 def _check_options(
     kind: ProviderKind, name: str, factory: _Factory, options: Mapping[str, Any]
 ) -> None:
@@ -260,14 +349,22 @@ def _who(infos: Sequence[PluginInfo]) -> str:
     return " and ".join(f"{info.name} ({info.distribution or 'given'})" for info in infos)
 
 
-def _taken_by_owner(
-    info: PluginInfo, kind: ProviderKind, name: str, owners: Sequence[PluginInfo]
-) -> PluginInfo:
-    """The info of a plugin that offers a name which belongs to another plugin."""
-    cause = (
-        f"its {kind} {name!r} is not used, because that name belongs to "
-        f"{_who(owners) or home_of(name)}"
+def _not_used(kind: ProviderKind, names: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, names))
+    return (
+        f"its {kind} {shown} is not used"
+        if len(names) == 1
+        else f"its {kind}s {shown} are not used"
     )
+
+
+def _taken_by_owner(
+    info: PluginInfo, kind: ProviderKind, names: Sequence[str], owners: Sequence[PluginInfo]
+) -> PluginInfo:
+    """The info of a plugin that offers names which belong to another plugin."""
+    that = "that name belongs" if len(names) == 1 else "those names belong"
+    owner = _who(owners) or " and ".join(sorted({home_of(name) for name in names}))
+    cause = f"{_not_used(kind, names)}, because {that} to {owner}"
     if info.distribution:
         remedy = f"pip uninstall {info.distribution}"
     else:
@@ -276,11 +373,12 @@ def _taken_by_owner(
 
 
 def _taken_by_others(
-    info: PluginInfo, kind: ProviderKind, name: str, others: Sequence[PluginInfo]
+    info: PluginInfo, kind: ProviderKind, names: Sequence[str], others: Sequence[PluginInfo]
 ) -> PluginInfo:
-    """The info of a plugin that offers the same name as others, with no better right to it."""
+    """The info of a plugin that offers the same names as others, with no better right to them."""
     verb = "offers" if len(others) == 1 else "offer"
-    cause = f"its {kind} {name!r} is not used, because {_who(others)} {verb} one of that name, too"
+    them = "one of that name" if len(names) == 1 else "those"
+    cause = f"{_not_used(kind, names)}, because {_who(others)} {verb} {them}, too"
     all_of_them = [*others, info]
     if all(one.distribution for one in all_of_them):
         remedy = ", or ".join(f"pip uninstall {one.distribution}" for one in all_of_them)

@@ -1,4 +1,5 @@
-"""Reading files for ``ingest``: documents one at a time, progress, and files that vanished.
+"""Reading files for ``ingest``: documents of one file at a time, progress, the files that no plugin
+reads, and files that vanished.
 
 Tested by tests/cli/test_reading.py and tests/cli/test_ingest.py.
 """
@@ -7,61 +8,133 @@ from __future__ import annotations
 
 import os
 import sys
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import monotonic, perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from semantic_core._files import FoundFile, read_document
+import attrs
+
+from semantic_core._files import FoundFile, suffixes_of
+from semantic_core._parts import TWO_FILES_HINT, Together, file_key, listed, with_obsolete
 from semantic_core.cli._output import is_terminal, styled
-from semantic_core.errors import FileUnreadable, SemanticCoreError
-from semantic_core.types import Document, Failure, Ref
+from semantic_core.errors import FileUnreadable, InputError, PluginConflict, SemanticCoreError
+from semantic_core.types import PATH, Document, Failure, Ref, Scope
 
 if TYPE_CHECKING:
     from semantic_core._ingest import IngestProgress
-    from semantic_core.core import SemanticCore
+    from semantic_core._plugins.host import Plugins
+    from semantic_core.protocols import Store
     from semantic_core.types import DocumentSummary
 
 
 class Reading:
-    """Iterates over the documents of these files, reading each when it is asked for.
+    """The documents of these files, each file read when it is asked for.
 
-    A file that cannot be read becomes a failure instead of a document.
+    A file that cannot be read becomes a failure instead of documents.
 
     closed: failures known already, of folders that cannot be opened. failed: what was left out so
-    far. bytes_read, characters: of the files read so far. total, total_bytes: of all files.
-    seconds: spent reading.
+    far. as_text: how many files were read as plain text although another distribution of ours would
+    read them, by suffix. bytes_read, characters: of the files read so far. total, total_bytes: of
+    all files. seconds: spent reading.
     """
 
     def __init__(
-        self, files: Sequence[FoundFile], collection: str, closed: Sequence[Failure] = ()
+        self,
+        plugins: Plugins,
+        files: Sequence[FoundFile],
+        collection: str,
+        tenant: str = "",
+        closed: Sequence[Failure] = (),
     ) -> None:
+        self._plugins = plugins
         self._files = files
         self._collection = collection
-        self.failed: list[Failure] = list(closed)
+        self._tenant = tenant
+        self._taken: dict[Ref, Path] = {}
+        self._ends: list[int] = []
+        self._conflicts: dict[str, list[str]] = {}
+        self._failed: list[Failure] = list(closed)
+        self.as_text: Counter[str] = Counter()
         self.total = len(files)
         self.total_bytes = sum(_size(file) for file in files)
         self.bytes_read = 0
         self.characters = 0
         self.seconds = 0.0
 
-    def __iter__(self) -> Iterator[Document]:
+    @property
+    def failed(self) -> list[Failure]:
+        """What was left out so far. A conflict of plugins is in it once, with the number of files
+        that it keeps from being read.
+        """
+        conflicts = []
+        for reason, paths in self._conflicts.items():
+            more = len(paths) - 1
+            what = f"{paths[0]} and {more:,} more" if more else paths[0]
+            conflicts.append(Failure(what, PluginConflict.__name__, reason))
+        return [*self._failed, *conflicts]
+
+    def documents(self, store: Store | None) -> Iterator[Together]:
+        """The documents of each file that can be read. store: the index they are for; None if there
+        is none yet.
+        """
         for file in self._files:
             started = perf_counter()
-            document = self._read(file)
+            together = self._read(file, store)
             self.bytes_read += _size(file)
             self.seconds += perf_counter() - started
-            if document is not None:
+            if together is None:
+                continue
+            for document in together.documents:
+                self._taken[document.ref] = file.path
                 self.characters += len(document.text)
-                yield document
+            before = self._ends[-1] if self._ends else 0
+            self._ends.append(before + len(together.documents))
+            yield together
 
-    def _read(self, file: FoundFile) -> Document | None:
+    def remedy(self, suffix: str) -> str:
+        """The command that installs a plugin which reads files of this suffix; "" for none."""
+        return self._plugins.remedy(suffix)
+
+    def files_of(self, documents: int) -> int:
+        """The number of files that so many documents came from; the last may not be complete."""
+        return bisect_right(self._ends, documents)
+
+    def _read(self, file: FoundFile, store: Store | None) -> Together | None:
+        path = str(file.path)
         try:
-            return read_document(file.path, Ref(self._collection, file.key))
-        except SemanticCoreError as error:
-            self.failed.append(Failure(str(file.path), error.code, str(error)))
+            ref = Ref(self._collection, file.key, self._tenant)
+            documents = self._plugins.read(file.path, ref)
+        except PluginConflict as error:
+            self._conflicts.setdefault(str(error), []).append(path)
             return None
+        except SemanticCoreError as error:
+            self._failed.append(Failure(path, error.code, str(error)))
+            return None
+        try:
+            self._refuse_taken(file, documents)
+            together = Together(documents) if store is None else with_obsolete(store, documents)
+        except InputError as error:
+            self._failed.append(Failure(path, error.code, str(error)))
+            return None
+        name = file.path.name
+        if self._plugins.suffixes.isdisjoint(suffixes_of(name)) and self._plugins.remedy(name):
+            self.as_text[shown_suffix(file.path)] += 1
+        return together
+
+    def _refuse_taken(self, file: FoundFile, documents: Sequence[Document]) -> None:
+        """Raise InputError if another file of this run has a document with one of these keys."""
+        for document in documents:
+            other = self._taken.get(document.ref)
+            if other is not None:
+                raise InputError(
+                    f"Two files would be one document, {document.ref.key!r}: {str(other)!r} and "
+                    f"{str(file.path)!r}.",
+                    hint=TWO_FILES_HINT,
+                )
 
     def estimated_characters(self) -> int:
         """Estimated characters of all files, with as many per byte as in the files read so far."""
@@ -69,6 +142,43 @@ class Reading:
             return self.total_bytes
         left = max(0, self.total_bytes - self.bytes_read)
         return self.characters + round(left * self.characters / self.bytes_read)
+
+
+def shown_suffix(path: Path) -> str:
+    """The suffix of a file as users know it, such as ".pdf"; "" if it has none."""
+    return path.suffix.lower()
+
+
+@attrs.frozen
+class Skipped:
+    """Files of the given folders that no plugin reads. suffix: of all of them, "" for none. files:
+    how many. remedy: the command that installs a plugin for them; "" if we know none.
+    """
+
+    suffix: str
+    files: int
+    remedy: str
+
+
+def skipped_files(plugins: Plugins, paths: Sequence[Path], index: Path | None) -> list[Skipped]:
+    """What was skipped, by suffix, the most files first.
+
+    index: the file of the index, which is not counted, nor are its other files beside it.
+    """
+    beside = os.path.abspath(index) if index is not None else None
+    counts: Counter[str] = Counter()
+    for path in paths:
+        if beside is None or not os.path.abspath(path).startswith(beside):
+            counts[shown_suffix(path)] += 1
+    skipped = []
+    for suffix, files in sorted(counts.items(), key=_most_first):
+        skipped.append(Skipped(suffix, files, plugins.remedy(suffix)))
+    return skipped
+
+
+def _most_first(counted: tuple[str, int]) -> tuple[int, str]:
+    suffix, files = counted
+    return -files, suffix
 
 
 def closed_folders(paths: Sequence[str]) -> list[Failure]:
@@ -101,15 +211,15 @@ def estimated_chunks(chunks: int, characters: int, all_characters: int) -> int:
 class Progress:
     """Shows the progress of an ingest, as a bar on standard error if it is a terminal.
 
-    It is called after each group of documents. documents, chunks: finished so far; these are in
-    the index even if the ingest is interrupted.
+    It is called after each group of documents. files, chunks: finished so far; these are in the
+    index even if the ingest is interrupted.
     """
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
         self._bar: Any = None
         self._task: Any = None
-        self.documents = 0
+        self.files = 0
         self.chunks = 0
         self._started = monotonic()
 
@@ -128,7 +238,7 @@ class Progress:
         self.stop()
 
     def __call__(self, progress: IngestProgress) -> None:
-        self.documents = progress.documents
+        self.files = self._reading.files_of(progress.documents)
         self.chunks = progress.chunks
         if self._bar is not None and progress.chunks:
             total = estimated_chunks(
@@ -186,43 +296,30 @@ def _size(file: FoundFile) -> int:
 # Documents whose files no longer exist
 
 
-def vanished(core: SemanticCore, paths: Sequence[str], collection: str) -> list[Ref]:
-    """The documents that were read from these folders and whose files no longer exist.
+def vanished(store: Store, paths: Sequence[str], collection: str, tenant: str) -> list[Ref]:
+    """The documents that were read from these folders and whose files no longer exist, with those
+    of the parts of these files.
 
     A file that exists but is not read any more (another --pattern, no permission) does not count,
     nor does one in a folder that cannot be opened.
     """
     folders = [Path(path) for path in paths if Path(path).is_dir()]
     gone = []
-    for summary in _documents(core, collection):
+    for summary in listed(store, Scope(tenant, (collection,))):
+        key = file_key(summary)
         for folder in folders:
-            if _came_from(summary, folder) and _is_gone(folder / summary.ref.key):
+            if _came_from(summary, folder / key) and _is_gone(folder / key):
                 gone.append(summary.ref)
                 break
     return gone
 
 
-_PAGE = 500
-"""Documents read from the store at a time."""
-
-
-def _documents(core: SemanticCore, collection: str) -> Iterator[DocumentSummary]:
-    """All documents of a collection, page by page."""
-    offset = 0
-    while True:
-        page = core.documents(offset=offset, limit=_PAGE, collections=[collection])
-        yield from page
-        offset += len(page)
-        if offset >= page.total or not len(page):
-            return
-
-
-def _came_from(summary: DocumentSummary, folder: Path) -> bool:
-    """Whether this document was read from this folder, by the path in its metadata."""
-    path = summary.metadata.get("path")
+def _came_from(summary: DocumentSummary, file: Path) -> bool:
+    """Whether this document was read from this file, by the path in its metadata."""
+    path = summary.metadata.get(PATH)
     if not isinstance(path, str):
         return False
-    return os.path.abspath(path) == os.path.abspath(folder / summary.ref.key)
+    return os.path.abspath(path) == os.path.abspath(file)
 
 
 def _is_gone(path: Path) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from semantic_core.batch import BatchJob, Cost, Estimate, QueueStats
+    from semantic_core.cli._reading import Skipped
     from semantic_core.types import (
         Document,
         DocumentSummary,
@@ -79,6 +80,14 @@ def failures_json(failures: Sequence[Failure]) -> list[dict[str, str]]:
 
 def _failure_json(failure: Failure) -> dict[str, str]:
     return {"what": failure.what, "code": failure.code, "reason": failure.reason}
+
+
+def skipped_json(skipped: Sequence[Skipped]) -> list[dict[str, Any]]:
+    """The files that no plugin reads, by suffix."""
+    listed = []
+    for each in skipped:
+        listed.append({"suffix": each.suffix, "files": each.files, "remedy": each.remedy})
+    return listed
 
 
 def report_json(report: IngestReport) -> dict[str, Any]:

@@ -7,37 +7,39 @@ Tested by tests/cli/test_ingest.py and tests/cli/test_bad_input.py.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 import click
 
+from semantic_core._parts import is_of_another_file
 from semantic_core.cli._group import GAP, Interrupted
 from semantic_core.cli._options import (
     collection_option,
     common,
     embedder_settings,
+    file_of,
     is_missing,
     named,
     opened,
     tenant_option,
 )
 from semantic_core.cli._output import counted, fitted, note, visible, write, write_json
-from semantic_core.cli._reading import vanished
 from semantic_core.cli.queue import estimate_text
 from semantic_core.errors import FileUnreadable, InputError, SemanticCoreError
-from semantic_core.types import INGEST_MODES, IngestMode, Ref
+from semantic_core.types import INGEST_MODES, PART_OF, PATH, IngestMode, Ref
 
 if TYPE_CHECKING:
     from semantic_core._config import Settings
-    from semantic_core._files import FoundFile
+    from semantic_core._files import FoundFile, FoundFiles
+    from semantic_core._plugins.host import Plugins
     from semantic_core.batch import Estimate
-    from semantic_core.cli._reading import Progress, Reading
+    from semantic_core.cli._reading import Progress, Reading, Skipped
     from semantic_core.core import SemanticCore
+    from semantic_core.protocols import Store
     from semantic_core.types import Document, Failure, IngestReport
 
 
@@ -99,57 +101,76 @@ def ingest(
       semantic-core ingest ./notes
       semantic-core ingest ./docs --pattern "*.md" --collection docs --prune
     """
-    from semantic_core.cli._reading import Reading, closed_folders
+    from semantic_core._config import read_config
+    from semantic_core._plugins.host import Plugins
+    from semantic_core.cli._reading import Reading, closed_folders, skipped_files
 
     named("--collection", collection)
     closed = closed_folders(paths)
-    files = found_files(paths, patterns, closed)
-    reading = Reading(files, collection, closed)
+    settings = read_config(overrides={"path": db})
+    plugins = Plugins.load(settings.values["plugins"])
+    found = _found_files(plugins, paths, patterns)
+    skipped = skipped_files(plugins, found.skipped, file_of(settings))
+    if not found.files:
+        _refuse_nothing(plugins, paths, patterns, closed, skipped)
+    _refuse_equal_keys(found.files)
+    reading = Reading(plugins, found.files, collection, tenant or "", closed)
+    where = _Where(paths, collection, tenant, db)
     if dry_run:
-        complete = _dry_run(reading, paths, collection, tenant, prune=prune, as_json=as_json, db=db)
+        complete = _dry_run(reading, skipped, where, prune=prune, as_json=as_json)
     else:
-        complete = _ingest(
-            reading,
-            files,
-            paths,
-            collection,
-            tenant,
-            mode=mode,
-            prune=prune,
-            as_json=as_json,
-            db=db,
-        )
+        files = found.files
+        complete = _ingest(reading, files, skipped, where, mode=mode, prune=prune, as_json=as_json)
     if not complete:
         context.exit(GAP)
 
 
-def found_files(
-    paths: Sequence[str], patterns: Sequence[str], closed: Sequence[Failure]
-) -> list[FoundFile]:
-    """The files at these paths, and those in the folders that match a pattern.
+@attrs.frozen
+class _Where:
+    """The paths to read, and the index that their documents are for."""
 
-    closed: folders that cannot be opened. Raises InputError if there is no file, or if two files
-    would be the same document; FileUnreadable if the only folder cannot be opened.
+    paths: tuple[str, ...]
+    collection: str
+    tenant: str | None
+    db: str | None
+
+
+def _found_files(plugins: Plugins, paths: Sequence[str], patterns: Sequence[str]) -> FoundFiles:
+    """The files at these paths, and those in the folders that match a pattern; without patterns,
+    those that plugins read.
     """
-    from semantic_core._files import DEFAULT_PATTERNS, find_files
+    from semantic_core._files import find_files
 
     for path in paths:
         if "\0" in path or not path:
             raise InputError(f"A path must not be empty or contain a NUL character, got {path!r}.")
-    files = find_files([Path(path) for path in paths], patterns)
-    if not files and closed:
+    return find_files([Path(path) for path in paths], patterns, suffixes=plugins.suffixes)
+
+
+def _refuse_nothing(
+    plugins: Plugins,
+    paths: Sequence[str],
+    patterns: Sequence[str],
+    closed: Sequence[Failure],
+    skipped: Sequence[Skipped],
+) -> NoReturn:
+    """Raise InputError, because there is no file to read; FileUnreadable if the folder cannot be
+    opened.
+    """
+    if closed:
         raise FileUnreadable(closed[0].reason)
-    if not files:
-        wanted = ", ".join(patterns or DEFAULT_PATTERNS)
-        where = ", ".join(map(repr, paths[:3]))
-        if len(paths) > 3:
-            where += ", …"
-        raise InputError(
-            f"There is nothing to ingest in {where}: no file matches {wanted}.",
-            hint="Choose other files with --pattern.",
-        )
-    _refuse_equal_keys(files)
-    return files
+    where = ", ".join(map(repr, paths[:3]))
+    if len(paths) > 3:
+        where += ", …"
+    if patterns:
+        reason = f"no file matches {', '.join(patterns)}"
+    else:
+        reason = f"no file ends in {', '.join(sorted(plugins.suffixes))}"
+    hint = "Choose other files with --pattern."
+    if skipped:
+        reason += f"; skipped: {', '.join(map(_skipped_text, skipped[:MOST_SUFFIXES]))}"
+        hint = next((each.remedy for each in skipped if each.remedy), hint)
+    raise InputError(f"There is nothing to ingest in {where}: {reason}.", hint=hint)
 
 
 _TWO_FILES_HINT = "Ingest the folder that contains both, or each into its own --collection."
@@ -170,77 +191,74 @@ def _refuse_equal_keys(files: Sequence[FoundFile]) -> None:
 def _ingest(
     reading: Reading,
     files: Sequence[FoundFile],
-    paths: Sequence[str],
-    collection: str,
-    tenant: str | None,
+    skipped: Sequence[Skipped],
+    where: _Where,
     *,
     mode: IngestMode,
     prune: bool,
     as_json: bool,
-    db: str | None,
 ) -> bool:
     """Ingest the files and print the report; whether the work of this mode was completed."""
     from semantic_core.cli._reading import Progress
 
-    with opened(db, tenant, create=True) as core, Progress(reading) as progress:
-        _refuse_replacing(core, files, collection)
+    with opened(where.db, where.tenant, create=True) as core, Progress(reading) as progress:
+        _refuse_replacing(core.store, files, where)
         try:
-            report = core.ingest(reading, mode=mode, progress=progress)
-            removed = _prune(core, paths, collection) if prune else 0
+            report = core.ingest(reading.documents(core.store), mode=mode, progress=progress)
+            removed = _prune(core, where) if prune else 0
         except KeyboardInterrupt as error:
             raise Interrupted(_finished(progress, reading.total, "Interrupted")) from error
         except SemanticCoreError as error:
-            if progress.documents:
+            if progress.files:
                 finished = _finished(progress, reading.total, "Stopped")
                 error.hint = f"{error.hint} {finished}".strip()
             raise
-    report = attrs.evolve(report, removed=removed, failed=(*reading.failed, *report.failed))
+    failed = (*reading.failed, *report.failed)
+    report = attrs.evolve(report, removed=report.removed + removed, failed=failed)
     if as_json:
-        from semantic_core.cli._records import report_json
+        from semantic_core.cli._records import report_json, skipped_json
 
-        write_json(report_json(report))
+        write_json({**report_json(report), "skipped": skipped_json(skipped)})
     else:
-        _write_report(report, reading, collection, mode)
+        _write_report(report, reading, where.collection, mode)
+        _write_skipped(skipped)
+    _note_as_text(reading)
     return report.complete if mode == "sync" else not report.failed
 
 
-def _refuse_replacing(core: SemanticCore, files: Sequence[FoundFile], collection: str) -> None:
+def _refuse_replacing(store: Store, files: Sequence[FoundFile], where: _Where) -> None:
     """Raise InputError if a file would replace the document of another file that still exists."""
     for file in files:
         try:
-            ref = Ref(collection, file.key)
+            ref = Ref(where.collection, file.key, where.tenant or "")
         except InputError:  # the name is not valid text; this is reported when the file is read
             continue
-        held = core.get(ref)
-        read_from = held.metadata.get("path") if held is not None else None
-        if (
-            not isinstance(read_from, str)
-            or not os.path.isfile(read_from)
-            or not os.path.isfile(file.path)
-        ):
+        held = store.get(ref)
+        # A part of another file is reported when this file is read: it concerns this file alone.
+        if held is None or PART_OF in held.metadata:
             continue
-        if not os.path.samefile(read_from, file.path):
+        if is_of_another_file(held, file.path):
             raise InputError(
                 f"{str(file.path)!r} would replace the document {file.key!r}, which was read "
-                f"from {read_from!r}.",
+                f"from {held.metadata[PATH]!r}.",
                 hint=_TWO_FILES_HINT,
             )
 
 
-def _prune(core: SemanticCore, paths: Sequence[str], collection: str) -> int:
+def _prune(core: SemanticCore, where: _Where) -> int:
     """Remove documents whose files no longer exist; returns their number."""
     from semantic_core.cli._reading import vanished
 
-    refs = vanished(core, paths, collection)
+    refs = vanished(core.store, where.paths, where.collection, where.tenant or "")
     return core.remove(*refs) if refs else 0
 
 
 def _finished(progress: Progress, total: int, what: str) -> str:
     """How many files are in the index, and how to continue. what: "Interrupted" or "Stopped"."""
-    if not progress.documents:
+    if not progress.files:
         return f"{what} before the first files were finished. Run the same command to start again."
     return (
-        f"{what}: {progress.documents:,} of {total:,} files are in the index. Run the same command "
+        f"{what}: {progress.files:,} of {total:,} files are in the index. Run the same command "
         "to continue."
     )
 
@@ -298,6 +316,34 @@ def write_failures(failures: Sequence[Failure]) -> None:
         write(f"  and {len(failures) - MOST_FAILURES:,} more; --json lists all of them.")
 
 
+MOST_SUFFIXES = 10
+"""Suffixes of skipped files that are listed; --json lists all of them."""
+
+
+def _write_skipped(skipped: Sequence[Skipped]) -> None:
+    """Print how many files of which suffix no plugin reads, a line each, and what would."""
+    if skipped:
+        write("Skipped, because no installed plugin reads them:")
+    for each in skipped[:MOST_SUFFIXES]:
+        remedy = f"  ({each.remedy})" if each.remedy else ""
+        write(f"  {_skipped_text(each)}{remedy}")
+    rest = skipped[MOST_SUFFIXES:]
+    if rest:
+        files = counted(sum(each.files for each in rest), "file")
+        write(f"  and {files} with {len(rest):,} other suffixes; --json lists all of them.")
+
+
+def _skipped_text(skipped: Skipped) -> str:
+    return f"{counted(skipped.files, 'file')} {visible(skipped.suffix) or 'without a suffix'}"
+
+
+def _note_as_text(reading: Reading) -> None:
+    """Say on standard error which files were read as plain text for want of a plugin."""
+    for suffix, files in sorted(reading.as_text.items()):
+        remedy = reading.remedy(suffix)
+        note(f"{counted(files, 'file')} {suffix} read as plain text; a plugin reads more: {remedy}")
+
+
 # --dry-run
 
 SAMPLE = 2_000_000
@@ -307,55 +353,56 @@ MOST_NAMES = 20
 
 
 def _dry_run(
-    reading: Reading,
-    paths: Sequence[str],
-    collection: str,
-    tenant: str | None,
-    *,
-    prune: bool,
-    as_json: bool,
-    db: str | None,
+    reading: Reading, skipped: Sequence[Skipped], where: _Where, *, prune: bool, as_json: bool
 ) -> bool:
     """Print what would be added, updated and removed; whether every file could be read."""
     from semantic_core._config import read_config
+    from semantic_core.cli._reading import vanished
 
-    settings = read_config(overrides={"path": db})
-    with nullcontext() if is_missing(settings) else opened(db, tenant) as core:
+    settings = read_config(overrides={"path": where.db})
+    with nullcontext() if is_missing(settings) else opened(where.db, where.tenant) as core:
+        store = core.store if core is not None else None
         sample = _Sample(settings)
         outcomes: dict[str, list[str]] = {"added": [], "updated": [], "unchanged": []}
-        for document in reading:
-            outcome = _outcome(core, document)
-            outcomes[outcome].append(document.ref.key)
-            if outcome != "unchanged":
-                sample.add(document)
         removed = []
-        if prune and core is not None:
-            removed = [ref.key for ref in vanished(core, paths, collection)]
+        for together in reading.documents(store):
+            removed += [ref.key for ref in together.obsolete]
+            for document in together.documents:
+                outcome = _outcome(store, document)
+                outcomes[outcome].append(document.ref.key)
+                if outcome != "unchanged":
+                    sample.add(document)
+        if prune and store is not None:
+            refs = vanished(store, where.paths, where.collection, where.tenant or "")
+            removed += [ref.key for ref in refs]
     unchanged = len(outcomes.pop("unchanged"))
     names = {**outcomes, "removed": removed}
     estimate = sample.estimate()
     if as_json:
-        from semantic_core.cli._records import estimate_json, failures_json
+        from semantic_core.cli._records import estimate_json, failures_json, skipped_json
 
         answer: dict[str, Any] = {"dry_run": True, **names, "unchanged": unchanged}
         answer["failed"] = failures_json(reading.failed)
         answer["characters"] = sample.characters
         answer["estimated_chunks"] = estimate.passages
         answer["estimate"] = estimate_json(estimate)
+        answer["skipped"] = skipped_json(skipped)
         write_json(answer)
     else:
         _write_dry_run(names, unchanged, sample.characters, estimate)
         write_failures(reading.failed)
+        _write_skipped(skipped)
+    _note_as_text(reading)
     return not reading.failed
 
 
-def _outcome(core: SemanticCore | None, document: Document) -> str:
+def _outcome(store: Store | None, document: Document) -> str:
     """ "added", "updated" or "unchanged".
 
     Compares text, media type, title and metadata of the file; everything a splitter or front matter
-    adds follows from these. core: None if there is no index yet.
+    adds follows from these. store: None if there is no index yet.
     """
-    held = core.get(document.ref) if core is not None else None
+    held = store.get(document.ref) if store is not None else None
     if held is None:
         return "added"
     same = (held.text, held.media_type) == (document.text, document.media_type)

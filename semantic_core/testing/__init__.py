@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from semantic_core.testing.fakes import HashEmbedder, MemoryOutbox, SimilarEmbedder
     from semantic_core.testing.job_embedder import JobEmbedder
     from semantic_core.testing.middleware import middleware_checks
+    from semantic_core.testing.reader import reader_checks
     from semantic_core.testing.reranker import reranker_checks
     from semantic_core.testing.retriever import retriever_checks
     from semantic_core.testing.settled import SettledCore
@@ -68,6 +69,7 @@ __all__ = [
     "limits_table",
     "metadata",
     "middleware_checks",
+    "reader_checks",
     "refs",
     "reranker_checks",
     "retriever_checks",
@@ -97,6 +99,7 @@ _MODULES = {
     "fakes": ("HashEmbedder", "MemoryOutbox", "SimilarEmbedder"),
     "job_embedder": ("JobEmbedder",),
     "middleware": ("middleware_checks",),
+    "reader": ("reader_checks",),
     "reranker": ("reranker_checks",),
     "retriever": ("retriever_checks",),
     "settled": ("SettledCore",),

@@ -45,7 +45,7 @@ def test_files_of_a_folder_are_added_under_their_path_below_it() -> None:
 def test_the_json_of_a_report_has_these_keys() -> None:
     assert set(answer("ingest", "notes")) == {
         "added", "updated", "unchanged", "removed", "failed", "complete",
-        "chunks", "embedded", "reused", "pending", "timings_s",
+        "chunks", "embedded", "reused", "pending", "timings_s", "skipped",
     }  # fmt: skip
 
 

@@ -1,5 +1,5 @@
-"""The stores and embedders of the kernel keep their contracts; a plugin's test is as short as
-these.
+"""The stores, embedders and readers of the kernel keep their contracts; a plugin's test is as
+short as these.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from unittest import SkipTest
 import pytest
 
 from semantic_core._memory.store import MemoryStore
+from semantic_core._plugins.builtin import read_markdown, read_text
 from semantic_core._text import split_text
 from semantic_core.errors import EmbedderError, EmbedderUnavailable
 from semantic_core.protocols import Outbox
@@ -16,10 +17,24 @@ from semantic_core.testing import (
     HashEmbedder,
     MemoryOutbox,
     embedder_checks,
+    reader_checks,
     splitter_checks,
     store_checks,
 )
 from semantic_core.types import Ref
+
+READER = reader_checks(
+    name="beans.txt",
+    data="# Beans\n\nThey climb. Ünïcödé.\n".encode(),
+    phrases=["Beans", "They climb.", "Ünïcödé"],
+    too_much=lambda: b"word " * 10_000_001,
+)
+
+
+@pytest.mark.parametrize("check", READER, ids=str)
+@pytest.mark.parametrize("read", [read_text, read_markdown])
+def test_the_readers_of_the_kernel_keep_the_contract(read, check):
+    check(read)
 
 
 @pytest.mark.parametrize("check", store_checks(), ids=str)
@@ -47,7 +62,7 @@ def test_a_store_without_further_abilities_keeps_the_contract_or_skips_with_the_
 
 
 def test_checks_say_their_name_and_their_rule():
-    checks = [*store_checks(persistent=True), *embedder_checks(), *splitter_checks()]
+    checks = [*store_checks(persistent=True), *embedder_checks(), *splitter_checks(), *READER]
     names = [str(check) for check in checks]
     assert len(set(names)) == len(names)
     for check in checks:

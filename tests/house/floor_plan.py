@@ -9,11 +9,11 @@ KERNEL = ROOT / "semantic_core"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("_validation", "_interruption", "addresses"),
+    ("_validation", "_interruption", "_decoding", "addresses"),
     ("filters",),
     ("types", "_jobs", "_metering", "_trust"),
     ("protocols", "events"),
-    ("hookspecs", "_text", "_memory", "_files", "_vectors", "_no_embedder", "remote"),
+    ("hookspecs", "_text", "_memory", "_files", "_parts", "_vectors", "_no_embedder", "remote"),
     ("_embedding", "_costs", "permissions"),
     ("_plugins", "_config", "batch"),
     ("_announcer",),
@@ -35,6 +35,7 @@ PUBLIC = {
     "filters",
     "hookspecs",
     "orm",
+    "orm.aio",
     "orm.migrations",
     "permissions",
     "protocols",

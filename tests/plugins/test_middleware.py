@@ -267,7 +267,7 @@ FAULTS: dict[str, tuple[Any, str]] = {
         lambda request, search: attrs.evolve(search(request), hits=("x",)),
         "wanted SearchHits, got str",
     ),
-    "hits twice": (answers_twice, "wanted each document once, got notes/"),
+    "hits twice": (answers_twice, "wanted each document once, got one twice, at place 4"),
     "too many": (answers_more, "wanted at most 3 hits, got 9"),
     "no request": (lambda request, search: search("beans"), "wanted a SearchRequest, got 'beans'"),
     "no function": (None, "wanted a function, got str"),

@@ -1,4 +1,5 @@
-"""Markdown for Semantic Core: splits along headings and blocks, and reads front matter.
+"""Markdown for Semantic Core: reads its files, splits along headings and blocks, and reads front
+matter.
 
 It handles documents of media type ``text/markdown`` (or ``text/x-markdown``). Rooms: `sections`
 (blocks to chunks), `outline` (a text as blocks), `fast_lexer` and `markdown_it_rules` (two ways to
@@ -10,19 +11,42 @@ Tested by tests/test_contract.py and tests/test_sections.py.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from semantic_core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from semantic_core.types import Chunk, Document
+    from semantic_core.types import Chunk, Document, FileContent
 
-__all__ = ["MEDIA_TYPES", "semantic_context", "semantic_describe", "semantic_split"]
+__all__ = [
+    "MEDIA_TYPES",
+    "SUFFIXES",
+    "read",
+    "semantic_context",
+    "semantic_describe",
+    "semantic_readers",
+    "semantic_split",
+]
 
 SEMANTIC_CORE_API = 1
 MEDIA_TYPES = frozenset({"text/markdown", "text/x-markdown"})
 """Media types of Markdown; parameters after a semicolon are ignored."""
+SUFFIXES = (".md", ".markdown", ".mdown")
+"""How the names of Markdown files end."""
+
+
+@hookimpl
+def semantic_readers() -> Mapping[str, Callable[[FileContent], Document]]:
+    """Read files ending in one of SUFFIXES as Markdown."""
+    return dict.fromkeys([*SUFFIXES, *sorted(MEDIA_TYPES)], read)
+
+
+def read(file: FileContent) -> Document:
+    """The document of a Markdown file; title and metadata are in its text. Raises FileUnreadable
+    for a file that is binary or in another encoding than UTF-8.
+    """
+    return file.document(file.text(), media_type="text/markdown")
 
 
 @hookimpl

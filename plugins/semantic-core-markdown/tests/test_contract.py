@@ -8,7 +8,7 @@ import pytest
 import semantic_core_markdown
 
 from semantic_core import Document, Ref, SemanticCore
-from semantic_core.testing import HashEmbedder, splitter_checks
+from semantic_core.testing import HashEmbedder, reader_checks, splitter_checks
 
 TORTURE = (Path(__file__).parent / "torture.md").read_text("utf-8")
 CHECKS = splitter_checks(
@@ -22,6 +22,32 @@ CHECKS = splitter_checks(
 @pytest.mark.parametrize("check", CHECKS, ids=str)
 def test_the_contract_of_a_splitter(check) -> None:
     check(semantic_core_markdown.semantic_split)
+
+
+READER_CHECKS = reader_checks(
+    name="torture.md",
+    data=TORTURE.encode("utf-8"),
+    phrases=["title: The torture file", "# **Bold**", "over two lines", "return 42"],
+    too_much=lambda: b"*word* " * 8_000_000,
+)
+
+
+@pytest.mark.parametrize("check", READER_CHECKS, ids=str)
+def test_the_contract_of_a_reader(check) -> None:
+    check(semantic_core_markdown.semantic_readers()[".md"])
+
+
+def test_markdown_files_are_read_with_front_matter_whatever_their_suffix(core, tmp_path) -> None:
+    for name in ("a.md", "b.markdown", "c.MDOWN"):
+        path = tmp_path / name
+        path.write_text(TORTURE, "utf-8")
+        assert core.ingest_file(path, key=name).added == 1
+        stored = core.get(Ref("files", name))
+        assert (stored.title, stored.media_type) == ("The torture file", "text/markdown")
+    path = tmp_path / "upload"
+    path.write_text("---\ntitle: Uploaded\n---\ntext", "utf-8")
+    core.ingest_file(path, key="d", media_type="text/x-markdown; charset=utf-8")
+    assert core.get(Ref("files", "d")).title == "Uploaded"
 
 
 @pytest.fixture
