@@ -42,9 +42,9 @@ class NamedHost:
     """A setting of a file that names a host, such as ``embedder_options.base_url``; or an
     environment variable that is sent to one, such as ``embedder_options.key_variable``.
 
-    host: its name. is_variable: whether it is a variable. option: key, or table and option, of that
-    setting or of the one that it is in; for an option of a plugin ``("plugins", name, option)``
-    with the name as `plain_name` writes it. Whatever sets the same option elsewhere replaces it.
+    host: its name. option: key, or table and option, of that setting or of the one that it is in;
+    for an option of a plugin ``("plugins", name, option)`` with the name as `plain_name` writes it.
+    Whatever sets the same option elsewhere replaces it. is_variable: whether it is a variable.
     """
 
     setting: str
@@ -79,11 +79,11 @@ def _hosts_of(setting: str, options: Any, owner: tuple[str, ...]) -> Iterator[Na
     if isinstance(options, Mapping):
         for name, value in options.items():
             named = _is_host_name(name)
-            option = (*owner, name)
-            yield from _hosts_in(f"{setting}.{name}", value, option, by_name=named)
+            full_name = f"{setting}.{name}"
+            yield from _hosts_in(full_name, value, (*owner, name), by_name=named)
             if _is_variable_name(name) and value:
                 variable = clip(str(value))[1:-1]
-                yield NamedHost(f"{setting}.{name}", variable, option, is_variable=True)
+                yield NamedHost(full_name, variable, (*owner, name), is_variable=True)
 
 
 def _hosts_in(

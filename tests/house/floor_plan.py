@@ -30,6 +30,7 @@ APART = "testing"
 PUBLIC = {
     "addresses",
     "batch",
+    "cli",
     "errors",
     "events",
     "filters",
