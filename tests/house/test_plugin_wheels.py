@@ -150,8 +150,9 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if uv
         else [programs / "python", "-m", "pip", "install"]
     )
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    _install_from_registry([*install, *settings["project"]["dependencies"]], work)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    needs = [*project["dependencies"], *project["optional-dependencies"]["testing"]]
+    _install_from_registry([*install, *needs], work)
     checked(*install, "--no-deps", "--no-index", *sorted(wheels.glob("*.whl")), cwd=work)
     return programs
 

@@ -23,12 +23,14 @@ KEYS = [
     "multi_tenant",
     "max_chars",
     "plugins",
+    "plugin_options",
     "store_options",
     "embedder_options",
     "freshness",
     "budget",
     "batch",
     "ledger",
+    "search_timeout",
 ]
 
 
@@ -240,6 +242,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
         ("[embedder_options]\nodd = ['10.0.0.1']", "embedder_options.odd", "10.0.0.1"),
         ("[store_options]\ndsn = 'postgres://u:secret@db/x'", "store_options.dsn", "db"),
         ("[store_options]\nodd = 'db.invalid:5432'", "store_options.odd", "db.invalid:5432"),
+        ("[embedder_options]\nkey_variable = 'MY_TOKEN'", ".key_variable", "'MY_TOKEN' as a key"),
         ("path = 'redis://me:secret@db.invalid/0'", "path", "db.invalid"),
         ("path = '//server/share/x.db'", "path", "server"),
         ("path = '\\\\server\\share\\x.db'", "path", "server"),
@@ -261,7 +264,7 @@ def test_a_file_that_was_found_leads_to_no_host_nobody_confirmed(
         "path = '/srv/notes/x.db'",
         "path = 'C:/notes/x.db'",
         "path = '../x.db'",
-        "[embedder_options]\nmodel = 'some/model-1.5'\nkey_variable = 'MY_KEY'\ndimensions = 128",
+        "[embedder_options]\nmodel = 'some/model-1.5'\nkey_variable = ''\ndimensions = 128",
         "[embedder_options]\nbase_url = ''\nuse_proxy = false",
         "[store_options]\ndurability = 'normal'\nsecurity = 'high'",
     ],

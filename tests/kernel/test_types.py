@@ -413,3 +413,18 @@ def test_a_difference_in_any_field_makes_another_record():
         Document(REF, "text", metadata={"n": 1}, language="en"),
     ):
         assert other != base
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def test_a_file_makes_its_document_and_those_of_its_parts():
+    file = FileContent(b"caf\xc3\xa9", "report.final.pdf", REF, "application/pdf")
+    assert (file.text(), file.stem) == ("café", "report.final")
+    assert file.document("text") == Document(REF, "text")
+    part = file.document("text", part="a#b", title="A", metadata={"page": 1}, language="en")
+    expected = Ref(REF.collection, f"{REF.key}#a#b", REF.tenant)
+    assert part == Document(expected, "text", "A", metadata={"page": 1}, language="en")
+    assert "caf" not in repr(file), "a message never has the content of a file"
+    with pytest.raises(InputError, match=r"Ref.key has 502 characters"):
+        file.document("text", part="x" * (500 - len(REF.key) + 1))
