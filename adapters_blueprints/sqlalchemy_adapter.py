@@ -132,7 +132,9 @@ class SQLAlchemyAdapter(BaseORMAdapter):
             local, remote = relationship.local_remote_pairs[0]
             if local.table is mapper.local_table:
                 other = relationship.mapper.class_
-                relations[relationship.key] = Relation(other, local.name, remote.name)
+                # Several rows, even if they are joined by another column than the primary key.
+                many = True if relationship.uselist else None
+                relations[relationship.key] = Relation(other, local.name, remote.name, many=many)
         return relations
 
     def _many_to_many(self, relationship):

@@ -103,23 +103,23 @@ class TortoiseAdapter(BaseORMAdapter):
         columns = []
         for name, column in meta.fields_db_projection.items():
             columns.append(Column(name, column, meta.fields_map[name].field_type))
-        own_key = meta.db_pk_column
         relations = {}
         for name in meta.fk_fields | meta.o2o_fields:
             field = meta.fields_map[name]
-            own = meta.fields_db_projection[field.source_field]
-            target = _column(field.related_model, field.to_field_instance.model_field_name)
-            relations[name] = Relation(field.related_model, own, target)
+            own = _column(model, field.source_field)
+            theirs = _column(field.related_model, field.to_field_instance.model_field_name)
+            relations[name] = Relation(field.related_model, own, theirs)
         for name in meta.backward_fk_fields | meta.backward_o2o_fields:
             field = meta.fields_map[name]
+            own = _column(model, field.to_field_instance.model_field_name)
             theirs = _column(field.related_model, field.relation_field)
-            relations[name] = Relation(field.related_model, own_key, theirs)
+            relations[name] = Relation(field.related_model, own, theirs, many=True)
         for name in meta.m2m_fields:
             field = meta.fields_map[name]
             middle = table_name(field.through, field.through_schema, dialect=self.dialect)
             through = Through(middle, own=field.backward_key, theirs=field.forward_key)
-            their_key = field.related_model._meta.db_pk_column
-            relations[name] = Relation(field.related_model, own_key, their_key, through)
+            theirs = field.related_model._meta.db_pk_column
+            relations[name] = Relation(field.related_model, meta.db_pk_column, theirs, through)
         name = table_name(meta.db_table, meta.schema, dialect=self.dialect)
         return build_table(name, columns, key=[meta.pk_attr], relations=relations)
 

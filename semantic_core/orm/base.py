@@ -185,7 +185,7 @@ class BaseORMAdapter(AdapterContract):
             return
         self.core = core
         self.declaration = attrs.evolve(
-            declaration.named_after(self.table), is_row=self.is_row, kind_of=self.kind_of
+            declaration.named_after(self.table), is_row=self.is_row, is_column=self.is_column
         )
         self.check_fields()
         self._connected = False

@@ -20,7 +20,7 @@ import attrs
 from semantic_core._interruption import cut_cleanly
 from semantic_core._validation import did_you_mean
 from semantic_core.errors import ConfigError, is_interruption
-from semantic_core.orm.declaration import Declaration, FieldKind, FieldPath, as_text, uuid_text
+from semantic_core.orm.declaration import Declaration, FieldPath, as_text, uuid_text
 from semantic_core.orm.sql import Sql
 from semantic_core.orm.tables import Dialect, Table
 from semantic_core.types import Document, Failure, Ref
@@ -276,33 +276,28 @@ class AdapterContract(ABC):
                 tables = reached
         return tuple(dict.fromkeys(found))
 
-    def kind_of(self, instance: object, name: str) -> FieldKind:
-        """What this attribute of a row of this model, or of a related one, is in its table."""
-        return self._kinds_of(type(instance)).get(name, "")
-
-    def _kinds_of(self, row_type: type) -> Mapping[str, FieldKind]:
-        known = self._kinds.get(row_type)
+    def is_column(self, instance: object, name: str) -> bool:
+        """Whether this attribute of a row of this model, or of a related one, is a column."""
+        row_type = type(instance)
+        known = self._columns_of.get(row_type)
         if known is None:
-            known = self._read_kinds(row_type)
-            self._kinds[row_type] = known
-        return known
+            known = self._read_columns(row_type)
+            self._columns_of[row_type] = known
+        return name in known
 
     @cached_property
-    def _kinds(self) -> dict[type, Mapping[str, FieldKind]]:
+    def _columns_of(self) -> dict[type, frozenset[str]]:
+        """The attributes of each class of rows that are columns, as far as they were asked for."""
         return {}
 
-    def _read_kinds(self, row_type: type) -> Mapping[str, FieldKind]:
-        """The kinds of the attributes of a class of rows; {} for any other class."""
-        model = next((base for base in row_type.__mro__ if base in self._row_types), None)
-        found: dict[str, FieldKind] = {}
-        if model is None:
-            return found
-        for table in self._lineage(self.inspect(model)):
-            for name in table.relations:
-                found.setdefault(name, "one" if table.leads_to_one(name) else "many")
-            for attribute in table.columns:
-                found.setdefault(attribute, "column")
-        return found
+    def _read_columns(self, row_type: type) -> frozenset[str]:
+        for model in row_type.__mro__:
+            if model in self._row_types:
+                found: set[str] = set()
+                for table in self._lineage(self.inspect(model)):
+                    found.update(table.columns.keys() - table.relations.keys())
+                return frozenset(found)
+        return frozenset()
 
     @cached_property
     def tenant_column(self) -> str | None:

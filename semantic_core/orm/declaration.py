@@ -26,7 +26,7 @@ from enum import Enum
 from functools import lru_cache, partial
 from operator import attrgetter
 from types import FunctionType
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 import attrs
@@ -44,12 +44,8 @@ the instance.
 IsRow = Callable[[object], bool]
 """Whether a value is a row. A row is one value, even if it is iterable as pydantic's models are."""
 
-FieldKind = Literal["column", "one", "many", ""]
-"""What an attribute of a row is: a column of its table, a relation to one row or to several, or ""
-for anything else, such as a property.
-"""
-KindOf = Callable[[object, str], FieldKind]
-"""The kind of an attribute of a row, by its name."""
+IsColumn = Callable[[object, str], bool]
+"""Whether an attribute of a row, by its name, is a column of its table."""
 
 DEFAULT_NAME = "search"
 """The usual attribute of an index. Its collection then has the name of the table."""
@@ -62,24 +58,24 @@ def never(value: object) -> bool:
     return False
 
 
-def unknown(instance: object, name: str) -> FieldKind:
-    """A `KindOf` for instances of which nothing is known."""
-    return ""
+def unknown(instance: object, name: str) -> bool:
+    """An `IsColumn` for instances of which nothing is known."""
+    return False
 
 
 def read(
-    instance: object, field: FieldPath, is_row: IsRow = never, kind_of: KindOf = unknown
+    instance: object, field: FieldPath, is_row: IsRow = never, is_column: IsColumn = unknown
 ) -> list[Any]:
     """The values of a field of an instance: usually one, none if a value on the path is None,
     several through a to-many relation.
     """
     if callable(field):
-        return _unfolded(field(instance), "", is_row)
+        return _unfolded(field(instance), is_row)
     values = [instance]
     for name in field.split("."):
         reached: list[Any] = []
         for value in values:
-            reached += _unfolded(_attribute(value, name), kind_of(value, name), is_row)
+            reached += _unfolded(_attribute(value, name), is_row, is_column(value, name))
         values = reached
     return values
 
@@ -96,26 +92,24 @@ def _attribute(instance: object, name: str) -> object:
         raise
 
 
-def _unfolded(value: object, kind: FieldKind, is_row: IsRow) -> list[Any]:
+def _unfolded(value: Any, is_row: IsRow, is_column: bool = False) -> list[Any]:
     """The values that one attribute stands for: none for None, the rows of a relation, the items of
     a list.
 
-    What the table declares decides. A row is one value, and so is what a column holds unless it is
-    a list: a network address, for example, can be iterated over as well. Only what a property or a
-    callable returns is judged by its looks.
+    What the tables declare decides first. A row is one value, and so is what a column holds unless
+    it is a list: a network address, for example, can be iterated over as well. Anything else is
+    judged by its looks.
     """
     if value is None:
         return []
-    if kind == "one" or is_row(value):
+    if is_row(value):
         return [value]
     if isinstance(value, list | tuple | set | frozenset):
         return _existing(value)
-    if kind == "many":
-        return _existing(_related(value))
-    if kind == "column" or isinstance(value, str | bytes | bytearray | memoryview | Mapping):
+    if is_column or isinstance(value, str | bytes | bytearray | memoryview | Mapping):
         return [value]
     if _is_manager(value):
-        return _existing(_related(value))
+        return _existing(value.all())
     if not isinstance(value, Iterable):
         return [value]
     items = list(value)
@@ -124,11 +118,6 @@ def _unfolded(value: object, kind: FieldKind, is_row: IsRow) -> list[Any]:
 
 def _existing(values: Iterable[Any]) -> list[Any]:
     return [value for value in values if value is not None]
-
-
-def _related(value: Any) -> Any:
-    """The rows of a to-many relation: the relation itself, or ``all()`` of a related manager."""
-    return value if isinstance(value, Iterable) else value.all()
 
 
 def _is_manager(value: object) -> bool:
@@ -335,7 +324,7 @@ class Declaration:
     counts as deleted. tenant: the field or callable that names the tenant of a row. watch_fields:
     columns that callables read; without it triggers capture changes of every column if there are
     callables. version: increase it when a callable gives other values though its own source is the
-    same. is_row, kind_of: distinguish rows and relations from other values; adapters supply them.
+    same. is_row, is_column: distinguish rows and columns from other values; adapters supply them.
     """
 
     collection: str
@@ -351,7 +340,7 @@ class Declaration:
     language: str | None
     version: int
     is_row: IsRow = attrs.field(default=never, eq=False, repr=False)
-    kind_of: KindOf = attrs.field(default=unknown, eq=False, repr=False)
+    is_column: IsColumn = attrs.field(default=unknown, eq=False, repr=False)
     fingerprint: str = attrs.field(init=False, eq=False, repr=False)
     """16 hex digits that change when the documents of the same rows would change.
 
@@ -364,7 +353,7 @@ class Declaration:
     def _computed_fingerprint(self) -> str:
         values: dict[str, Any] = {}
         for field in attrs.fields(Declaration):
-            if field.name not in ("is_row", "kind_of", "fingerprint"):
+            if field.name not in ("is_row", "is_column", "fingerprint"):
                 values[field.name] = getattr(self, field.name)
         text = json.dumps(values, default=_fingerprint_of, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -440,7 +429,7 @@ class Declaration:
 
     def read(self, instance: object, field: FieldPath) -> list[Any]:
         """The values of a field of a row."""
-        return read(instance, field, self.is_row, self.kind_of)
+        return read(instance, field, self.is_row, self.is_column)
 
     def wants(self, instance: object) -> bool:
         """Whether this row, as it is now, belongs into the index."""

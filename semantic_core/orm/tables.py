@@ -42,12 +42,15 @@ class Relation:
     model: the model of the other table. own, theirs: column names. A foreign key: article.author_id
     and author.id. The reverse side of it: author.id and article.author_id. through: the joining
     table of a many-to-many relation: article.id = tagging.article_id and tagging.tag_id = tag.id.
+    many: True for the other side of a foreign key that points at another column than the key; None
+    takes a relation for such a side if `own` is a key column.
     """
 
     model: type
     own: str
     theirs: str
     through: Through | None = None
+    many: bool | None = None
 
     def reversed(self, model: type) -> Relation:
         """The same relation from the other side. model: the one this relation starts from."""
@@ -90,6 +93,8 @@ class Table:
     def leads_to_one(self, name: str) -> bool:
         """Whether this relation is a foreign key of the table: it leads to one row at most."""
         relation = self.relations[name]
+        if relation.many is not None:
+            return not relation.many
         return relation.through is None and relation.own not in self.key_columns
 
 

@@ -14,7 +14,7 @@ from tortoise import Tortoise
 from tortoise.connection import get_connections
 from tortoise.transactions import in_transaction
 from tortoise_adapter import TortoiseAdapter, init_database
-from tortoise_library import Label, Text, Writer
+from tortoise_library import Label, Notice, Profile, Text, Writer
 
 from semantic_core import SemanticCore
 from semantic_core.aio import AsyncSemanticCore
@@ -52,7 +52,7 @@ async def found(core: AsyncSemanticCore, query: str, **options: Any) -> list[str
 
 def test_rows_are_found_once_their_transaction_has_committed(tmp_path: Path) -> None:
     async def story(core: AsyncSemanticCore) -> None:
-        ann = await Writer.create(name="Ann")
+        ann = await Writer.create(name="Ann", email="ann@example.org")
         async with in_transaction():
             tides = await Text.create(title="Tides", content="about water", writer=ann)
             await tides.labels.add(await Label.create(name="nature"))
@@ -84,7 +84,7 @@ def test_rows_are_found_once_their_transaction_has_committed(tmp_path: Path) -> 
 
 def test_rows_come_with_what_the_declaration_reads(tmp_path: Path) -> None:
     async def story(core: AsyncSemanticCore) -> None:
-        ann = await Writer.create(name="Ann")
+        ann = await Writer.create(name="Ann", email="ann@example.org")
         await Text.create(title="Tides", content="about water", writer=ann)
         await Text.create(title="Alone", content="about water")
         tides, alone = await core.call(lambda: Text.search("water", mode="text", limit=2))
@@ -97,6 +97,33 @@ def test_rows_come_with_what_the_declaration_reads(tmp_path: Path) -> None:
         tides.content = "about the moon"
         await tides.save()
         assert await found(core, "moon") == ["Tides"]
+
+    play(tmp_path, story)
+
+
+def test_every_kind_of_relation_is_read_and_followed(tmp_path: Path) -> None:
+    async def story(core: AsyncSemanticCore) -> None:
+        async def names(query: str) -> list[str]:
+            rows = await core.call(lambda: Writer.search(query, mode="text"))
+            return [row.name for row in rows]
+
+        await Writer.create(name="Zoe", email="zoe@example.org")
+        ann = await Writer.create(name="Ann", email="ann@example.org")
+        profile = await Profile.create(motto="persistence", writer=ann)
+        await Notice.create(body="welcome", to=ann)
+        assert await names("zoe") == ["Zoe"]
+        assert await names("persistence") == await names("welcome") == ["Ann"]
+        profile.motto = "patience"
+        await profile.save()
+        assert await names("patience") == ["Ann"] and await names("persistence") == []
+        ann.name = "Anna"
+        await ann.save()
+        (notice,) = await core.call(lambda: Notice.search("anna", where={"to": "ann@example.org"}))
+        assert notice.to.name == "Anna"
+        await profile.delete()
+        assert await names("patience") == []
+        for model in (Writer, Notice):
+            assert (await core.call(model.search.verify)).sound
 
     play(tmp_path, story)
 

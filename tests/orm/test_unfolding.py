@@ -15,6 +15,7 @@ import pytest
 from mini import Database, MiniAdapter, Model
 
 from semantic_core import SemanticCore
+from semantic_core.orm import Relation, Table
 from semantic_core.orm.declaration import read
 from semantic_core.testing import HashEmbedder
 
@@ -230,16 +231,26 @@ def test_what_a_callable_gives_is_judged_by_its_looks(value: Any, wanted: list[A
 
 
 def test_what_tables_declare_comes_before_the_looks() -> None:
-    row = {"net": NETWORK, "owner": MONEY, "tags": Manager(("x", "y")), "fetched": Query()}
-    kinds = {"net": "column", "owner": "one", "tags": "many", "fetched": "many"}
+    row = {"net": NETWORK, "ports": [1, None, 2], "owner": Query(), "tags": Manager(("x", "y"))}
 
-    def kind_of(instance: object, name: str) -> Any:
-        return kinds[name]
+    def is_column(instance: object, name: str) -> bool:
+        return name in ("net", "ports")
 
-    def field(name: str) -> list[Any]:
-        return read(row, name, kind_of=kind_of)
+    def is_row(value: object) -> bool:
+        return value is row["owner"]
 
-    assert field("net") == [NETWORK]
-    assert field("owner") == [MONEY]
-    assert field("tags") == ["x", "y"]
-    assert field("fetched") == ["one", "two"]
+    found = {name: read(row, name, is_row, is_column) for name in row}
+    assert found == {
+        "net": [NETWORK],
+        "ports": [1, 2],
+        "owner": [row["owner"]],
+        "tags": ["x", "y"],
+    }
+
+
+def test_several_rows_may_be_joined_by_another_column_than_the_key() -> None:
+    columns = {"id": "id", "email": "email"}
+    by_email = Relation(Task, own="email", theirs="to_email")
+    relations = {"one": by_email, "many": attrs.evolve(by_email, many=True)}
+    table = Table("person", key={"id": int}, columns=columns, relations=relations)
+    assert table.leads_to_one("one") and not table.leads_to_one("many")
