@@ -2,15 +2,17 @@
 
 File: ``semantic-core.toml``, or the table ``[tool.semantic-core]`` of ``pyproject.toml``, the first
 found from the working folder upward. Environment: ``SEMANTIC_CORE_PATH`` and so on; one option of
-the store or embedder is ``SEMANTIC_CORE_STORE_OPTIONS__DURABILITY``. A relative ``path`` or
-``ledger`` in a file is relative to that file. A file that was found and not named may not set
-hosts: see `_trust`.
+the store or embedder is ``SEMANTIC_CORE_STORE_OPTIONS__DURABILITY``. An option of a plugin is
+``half_life`` in the table ``[plugins.decay]``, or ``SEMANTIC_CORE_PLUGINS__DECAY__HALF_LIFE``; they
+are all in one setting, ``plugin_options``. A relative ``path`` or ``ledger`` in a file is relative
+to that file. A file that was found and not named may not set hosts: see `_trust`.
 
 Tested by tests/kernel/test_config.py.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import tomllib
@@ -28,7 +30,7 @@ from semantic_core._trust import (
     leads_elsewhere,
     named_hosts,
 )
-from semantic_core._validation import clip
+from semantic_core._validation import clip, plain_name
 from semantic_core.errors import ConfigError
 
 FILE = "semantic-core.toml"
@@ -37,6 +39,12 @@ TABLE = "semantic-core"
 ENVIRONMENT = "SEMANTIC_CORE_"
 DEFAULT_STORE = "sqlite"
 DEFAULT_EMBEDDER = "wordllama"
+SEARCH_TIMEOUT = 10
+"""Seconds that the retriever of a plugin may take in one search, unless a setting says otherwise:
+longer than a service usually takes, and not longer than a person waits.
+"""
+USE = "use"
+"""The key of the table of plugins that names those to use. No plugin can have this name."""
 MOST_BYTES = 1_000_000
 """Size of a settings file, at most."""
 NO_FILE = (":memory:", "file:")
@@ -79,6 +87,19 @@ def _count(value: Any) -> int:
     return number
 
 
+def _seconds(value: Any) -> float:
+    number: Any = value
+    if isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            number = None
+    is_number = isinstance(number, int | float) and not isinstance(number, bool)
+    if not is_number or not math.isfinite(number) or number < 0:
+        raise TypeError("a number of seconds from 0 (no limit)")
+    return float(number)
+
+
 def _names(value: Any) -> list[Any]:
     if isinstance(value, str):
         is_none = value.strip().lower() in ("", "none")
@@ -94,6 +115,13 @@ def _options(value: Any) -> dict[str, Any]:
     return {str(key): item for key, item in value.items()}
 
 
+def _options_of_plugins(value: Any) -> dict[str, Any]:
+    tables = isinstance(value, Mapping) and all(isinstance(one, Mapping) for one in value.values())
+    if not tables:
+        raise TypeError("a table with a table of options for each plugin")
+    return {str(plugin): _options(options) for plugin, options in value.items()}
+
+
 def _freshness(value: Any) -> str | dict[str, Any]:
     return _text(value) if isinstance(value, str) else _options(value)
 
@@ -102,6 +130,7 @@ def _object_or_name(value: Any) -> Any:
     return _text(value) if isinstance(value, str) or value is None else value
 
 
+PLUGIN_OPTIONS = "plugin_options"
 _KEYS: Mapping[str, tuple[Callable[[Any], Any], Any]] = {
     "path": (_path, None),
     "store": (_object_or_name, DEFAULT_STORE),
@@ -109,12 +138,14 @@ _KEYS: Mapping[str, tuple[Callable[[Any], Any], Any]] = {
     "multi_tenant": (_bool, None),
     "max_chars": (_count, None),
     "plugins": (_names, None),
+    "plugin_options": (_options_of_plugins, {}),
     "store_options": (_options, {}),
     "embedder_options": (_options, {}),
     "freshness": (_freshness, None),
     "budget": (_options, {}),
     "batch": (_options, {}),
     "ledger": (_path_or_object, None),
+    "search_timeout": (_seconds, SEARCH_TIMEOUT),
 }
 """Every key: a function that reads its value, and its default. None: the component decides."""
 
@@ -125,12 +156,14 @@ class Settings:
     "default".
 
     unconfirmed: settings that name a host, from a file that the user has not confirmed.
+    of_plugins: the source of each option in ``plugin_options``, by plugin and option.
     """
 
     values: Mapping[str, Any]
     sources: Mapping[str, str]
     file: Path | None = None
     unconfirmed: tuple[NamedHost, ...] = ()
+    of_plugins: Mapping[tuple[str, str], str] = attrs.field(factory=dict, hash=False)
 
     def items(self) -> Iterator[tuple[str, Any, str]]:
         """(key, value, source) of every key."""
@@ -162,11 +195,17 @@ def read_config(
     values = {key: default for key, (_, default) in _KEYS.items()}
     sources = dict.fromkeys(_KEYS, "default")
     arguments = {key: value for key, value in (overrides or {}).items() if value is not None}
-    above = [*_from_environment(environ), ("argument", arguments)]
+    above = [*_from_environment(environ), ("argument", _apart(arguments, "argument"))]
+    of_plugins: dict[tuple[str, str], str] = {}
     of_file = _placed(file, content) if file else {}
     for source, layer in [(f"file {file}", of_file), *above]:
         for key, value in layer.items():
-            values[key] = _merged(values, key, _read_value(key, value, source))
+            read = _read_value(key, value, source)
+            if key == PLUGIN_OPTIONS:
+                read = _plugins_merged(values[key], read)
+                for plugin, option in _options_in(read, value):
+                    of_plugins[plugin, option] = source
+            values[key] = _merged(values, key, read)
             sources[key] = source
     unconfirmed: tuple[NamedHost, ...] = ()
     if file and not named and not is_trusted(file, content):
@@ -176,29 +215,76 @@ def read_config(
                 hint=f"To use it: {_trusting(file)}.",
             )
         replaced = _options_of(above)
-        unconfirmed = tuple(
-            one for one in named_hosts(content) if _option(one.setting) not in replaced
-        )
+        unconfirmed = tuple(one for one in named_hosts(content) if one.option not in replaced)
         if unconfirmed and not to_look_at:
             raise _unconfirmed(file, unconfirmed[0])
-    return Settings(values, sources, file, unconfirmed)
+    return Settings(values, sources, file, unconfirmed, of_plugins)
 
 
-def _options_of(layers: Iterable[tuple[str, Mapping[str, Any]]]) -> set[str]:
-    """The settings, and options of store and embedder, that these layers set."""
-    names: set[str] = set()
+def _options_of(layers: Iterable[tuple[str, Mapping[str, Any]]]) -> set[tuple[str, ...]]:
+    """The settings, and options of store, embedder and plugins, that these layers set, as a
+    `NamedHost` names them.
+    """
+    names: set[tuple[str, ...]] = set()
     for _, layer in layers:
         for key, value in layer.items():
-            if isinstance(value, Mapping):
-                names.update(f"{key}.{option}" for option in value)
+            if key == PLUGIN_OPTIONS:
+                for plugin, options in value.items():
+                    names.update(("plugins", plain_name(plugin), option) for option in options)
+            elif isinstance(value, Mapping):
+                names.update((key, option) for option in value)
             else:
-                names.add(key)
+                names.add((key,))
     return names
 
 
-def _option(setting: str) -> str:
-    """The setting, or option of store or embedder, that a nested setting is in."""
-    return ".".join(setting.split(".")[:2])
+def _apart(layer: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """The settings of a source, with a table of plugins as the names to use and the options."""
+    apart = dict(layer)
+    if not isinstance(layer.get("plugins"), Mapping):
+        return apart
+    options = dict(layer.get(PLUGIN_OPTIONS) or {})
+    for name, value in apart.pop("plugins").items():
+        if name == USE:
+            apart["plugins"] = value
+        elif isinstance(value, Mapping):
+            options[name] = value
+        else:
+            raise ConfigError(
+                f"{source}: plugins.{name} must be a table with the options of a plugin, got "
+                f"{type(value).__name__}.",
+                hint=f'Write [plugins.{name}]. The plugins to use are a list: {USE} = ["{name}"].',
+            )
+    if options:
+        apart[PLUGIN_OPTIONS] = options
+    return apart
+
+
+def _plugins_merged(
+    below: Mapping[str, Mapping[str, Any]], options: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The options of plugins, with those of a plugin that is written in another way under one name,
+    which is the first.
+    """
+    merged = {plugin: dict(given) for plugin, given in below.items()}
+    for plugin, given in options.items():
+        name = plugin
+        for other in merged:
+            if plain_name(other) == plain_name(plugin):
+                name = other
+        merged.setdefault(name, {}).update(given)
+    return merged
+
+
+def _options_in(
+    merged: Mapping[str, Any], given: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[str, str]]:
+    """(plugin, option) of the given options, with the names that the merged ones have."""
+    for plugin, options in given.items():
+        for name in merged:
+            if plain_name(name) == plain_name(plugin):
+                for option in options:
+                    yield name, str(option)
 
 
 def _trusting(file: Path) -> str:
@@ -294,7 +380,12 @@ def _too_deep(file: Path) -> ConfigError:
 
 def _placed(file: Path, content: dict[str, Any]) -> dict[str, Any]:
     """The content with relative paths resolved from the file's folder."""
-    placed = dict(content)
+    if PLUGIN_OPTIONS in content:
+        raise ConfigError(
+            f"file {file}: {PLUGIN_OPTIONS} is the name of an argument.",
+            hint="In a file, the options of a plugin are a table: [plugins.NAME].",
+        )
+    placed = _apart(content, f"file {file}")
     for key in ("path", "ledger"):
         path = content.get(key)
         if isinstance(path, str) and not leads_elsewhere(path) and not path.startswith(NO_FILE):
@@ -308,12 +399,31 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, dict[st
         if not name.startswith(ENVIRONMENT) or key.upper() in _OTHER_VARIABLES:
             continue
         source = f"environment {name}"
-        if option and isinstance(_KEYS.get(key, (None, None))[1], dict):
+        if key == "plugins" and option:
+            yield source, _of_a_plugin(name, option, environ[name])
+        elif option and key != PLUGIN_OPTIONS and isinstance(_KEYS.get(key, (None, None))[1], dict):
             yield source, {key: {option: _scalar(environ[name])}}
-        elif key in _KEYS and not option:
+        elif key in _KEYS and key != PLUGIN_OPTIONS and not option:
             yield source, {key: environ[name]}
         else:
-            raise _unknown(name, {ENVIRONMENT + known.upper() for known in _KEYS}, "environment")
+            known = {ENVIRONMENT + one.upper() for one in _KEYS if one != PLUGIN_OPTIONS}
+            raise _unknown(name, known, "environment")
+
+
+def _of_a_plugin(variable: str, rest: str, text: str) -> dict[str, Any]:
+    """The setting in a variable such as ``SEMANTIC_CORE_PLUGINS__DECAY__HALF_LIFE``.
+
+    The text of an option is left as it is, because only its plugin says of which type it is.
+    """
+    plugin, _, option = rest.partition("__")
+    if plugin == USE and not option:
+        return {"plugins": text}
+    if not plugin or not option:
+        raise ConfigError(
+            f"environment: {variable} names no option of a plugin.",
+            hint=f"Write {ENVIRONMENT}PLUGINS__{plugin.upper() or 'NAME'}__OPTION=value.",
+        )
+    return {PLUGIN_OPTIONS: {plugin: {option: text}}}
 
 
 def _scalar(text: str) -> str | bool | int | float:

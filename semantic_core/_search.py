@@ -120,7 +120,7 @@ class Order:
     def _candidates(self, depth: int) -> _Candidates:
         request = attrs.evolve(self._request, pool=depth)
         with self._timed("retrieve"):
-            retrieved = self._plugins.retrieve(request, self._store, self._embedder)
+            retrieved = self._plugins.retrieve(request, self._store, self._embedder, self.seconds)
         _add_new(self.reasons, retrieved.reasons)
         for plugin, seconds in retrieved.seconds.items():
             self.seconds[plugin] += seconds

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from semantic_core._validation import clip
+from semantic_core._validation import clip, plain_name
 from semantic_core.errors import ConfigError
 
 _TABLES = ("store_options", "embedder_options")
@@ -35,10 +35,16 @@ _ELSEWHERE = re.compile(
 
 @attrs.frozen
 class NamedHost:
-    """A setting of a file that names a host, such as ``embedder_options.base_url``."""
+    """A setting of a file that names a host, such as ``embedder_options.base_url``.
+
+    option: key, or table and option, of that setting or of the one that it is in; for an option of
+    a plugin ``("plugins", name, option)`` with the name as `plain_name` writes it. Whatever sets
+    the same option elsewhere replaces it.
+    """
 
     setting: str
     host: str
+    option: tuple[str, ...] = ()
 
 
 def leads_elsewhere(value: object) -> bool:
@@ -50,27 +56,37 @@ def named_hosts(content: Mapping[str, Any]) -> list[NamedHost]:
     """Every setting in the content of a file that names a host for keys or texts."""
     hosts: list[NamedHost] = []
     for name in ("path", "ledger"):
-        hosts += _hosts_in(name, content.get(name), by_name=False)
+        hosts += _hosts_in(name, content.get(name), (name,), by_name=False)
     for table in _TABLES:
-        options = content.get(table)
-        if isinstance(options, Mapping):
-            for name, value in options.items():
-                setting = f"{table}.{name}"
-                hosts += _hosts_in(setting, value, by_name=_is_host_name(name))
+        hosts += _hosts_of(table, content.get(table), (table,))
+    plugins = content.get("plugins")
+    if isinstance(plugins, Mapping):
+        for plugin, options in plugins.items():
+            hosts += _hosts_of(f"plugins.{plugin}", options, ("plugins", plain_name(plugin)))
     return hosts
 
 
-def _hosts_in(setting: str, value: Any, *, by_name: bool) -> Iterator[NamedHost]:
+def _hosts_of(setting: str, options: Any, owner: tuple[str, ...]) -> Iterator[NamedHost]:
+    """The hosts in a table of options. owner: which table it is."""
+    if isinstance(options, Mapping):
+        for name, value in options.items():
+            named = _is_host_name(name)
+            yield from _hosts_in(f"{setting}.{name}", value, (*owner, name), by_name=named)
+
+
+def _hosts_in(
+    setting: str, value: Any, option: tuple[str, ...], *, by_name: bool
+) -> Iterator[NamedHost]:
     """The hosts of a setting. by_name: whether its name shows that its values are hosts."""
     if isinstance(value, Mapping):
         for name, item in value.items():
             nested = by_name or _is_host_name(str(name))
-            yield from _hosts_in(f"{setting}.{name}", item, by_name=nested)
+            yield from _hosts_in(f"{setting}.{name}", item, option, by_name=nested)
     elif isinstance(value, list):
         for item in value:
-            yield from _hosts_in(setting, item, by_name=by_name)
+            yield from _hosts_in(setting, item, option, by_name=by_name)
     elif leads_elsewhere(value) or (by_name and value and not isinstance(value, bool)):
-        yield NamedHost(setting, _host(str(value)))
+        yield NamedHost(setting, _host(str(value)), option)
 
 
 def _is_host_name(name: str) -> bool:

@@ -7,6 +7,7 @@ Tested by tests/kernel/test_types.py and tests/plugins/test_discovery.py.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -28,9 +29,53 @@ Value = Scalar | tuple[str, ...]
 """The value of a metadata key: one value, or several strings."""
 
 
+HIDDEN = "(hidden)"
+"""What is shown in place of a secret."""
+_SECRET_WORDS = ("key", "token", "secret", "password", "credential")
+_USER_OF_URL = re.compile(r"(?<=://)[^/?#\s]*(?=@)")
+_PARAMETER = re.compile(r"(?<=[?&;])([^=?&;\s]+)=[^?&;#\s]+")
+
+
+def masked(text: str) -> str:
+    """The text with the user part of every URL hidden, and parameters that are named like a
+    secret.
+    """
+    if "://" not in text and "=" not in text:  # nearly always
+        return text
+    return _PARAMETER.sub(_masked_parameter, _USER_OF_URL.sub(HIDDEN, text))
+
+
+def _masked_parameter(found: re.Match[str]) -> str:
+    return f"{found[1]}={HIDDEN}" if sounds_secret(found[1]) else found[0]
+
+
+def sounds_secret(name: str) -> bool:
+    """Whether the value of a setting with this name is probably a secret."""
+    return any(word in name.lower() for word in _SECRET_WORDS)
+
+
+def without_secrets(value: Any) -> Any:
+    """The value of a setting with everything that looks like a secret replaced by HIDDEN."""
+    if isinstance(value, Mapping):
+        shown = {}
+        for key, item in value.items():
+            shown[key] = HIDDEN if sounds_secret(str(key)) else without_secrets(item)
+        return shown
+    if isinstance(value, list):
+        return [without_secrets(item) for item in value]
+    return masked(value) if isinstance(value, str) else value
+
+
+def plain_name(name: str) -> str:
+    """The name of a plugin as settings compare it: ``My-Decay`` is ``my_decay``, which a variable
+    of the environment can have in its name.
+    """
+    return re.sub(r"[-_.]+", "_", name).lower()
+
+
 def clip(value: object, limit: int = 60) -> str:
-    """The repr of a value, short enough for a message."""
-    text = repr(value)
+    """The repr of a value, short enough for a message, without the user part of a URL."""
+    text = masked(repr(value))
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
@@ -98,6 +143,14 @@ def check_count(what: str, number: object, least: int = 0, most: int | None = No
     raise InputError(f"{what} must be a whole number {wanted}, got {clip(number)}.")
 
 
+def check_seconds(what: str, number: object) -> float:
+    """The number itself, if it is a finite number of seconds from 0; else InputError."""
+    is_number = isinstance(number, int | float) and not isinstance(number, bool)
+    if is_number and math.isfinite(number) and number >= 0:  # type: ignore[arg-type, operator]
+        return number  # type: ignore[return-value]
+    raise InputError(f"{what} must be a number of seconds from 0, got {clip(number)}.")
+
+
 def check_metadata_key(key: object) -> str:
     """The key itself, if metadata may have it."""
     valid = isinstance(key, str) and 0 < len(key) <= MAX_METADATA_KEY
@@ -161,7 +214,7 @@ def one_line(error: BaseException) -> str:
         message = str(error)
     except Exception:  # noqa: BLE001 - a plugin's own class
         message = "(its message cannot be read)"
-    text = " ".join(f"{named(error)}: {message}".split()).removesuffix(":")
+    text = masked(" ".join(f"{named(error)}: {message}".split()).removesuffix(":"))
     return text if len(text) <= LONGEST_CAUSE else f"{text[: LONGEST_CAUSE - 1]}…"
 
 

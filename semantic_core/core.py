@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Any, Self
 import attrs
 
 from semantic_core._announcer import Announcer
-from semantic_core._config import DEFAULT_EMBEDDER, DEFAULT_STORE, read_config
+from semantic_core._config import (
+    DEFAULT_EMBEDDER,
+    DEFAULT_STORE,
+    SEARCH_TIMEOUT,
+    read_config,
+)
 from semantic_core._files import keep_closed, release
 from semantic_core._ingest import Ingest, IngestProgress
 from semantic_core._interruption import cut_cleanly
@@ -24,7 +29,7 @@ from semantic_core._parts import Together, with_obsolete
 from semantic_core._plugins.host import Plugins
 from semantic_core._search import DEPTHS, Search
 from semantic_core._sync import merged, sync
-from semantic_core._validation import check_count, check_name, clip
+from semantic_core._validation import check_count, check_name, check_seconds, clip
 from semantic_core.batch import (
     BatchManager,
     BatchRules,
@@ -94,6 +99,9 @@ class SemanticCore:
     embedder's own.
     plugins: None uses all that are installed; a sequence of names or objects uses exactly these,
     where "*" stands for all that are installed.
+    plugin_options: ``{plugin: {option: value}}``, see ``semantic-core plugins show NAME``.
+    search_timeout: seconds that the retriever of each plugin, or a reranker that only reorders, may
+    take in one search; 0: no limit.
     freshness: how long texts may wait for their vectors ("now", "1h", "24h"), for all collections
     or by collection; see `ingest`. budget: the most to spend,
     ``{"soft": 5, "hard": 10, "per": "day"}``. batch: sizes and deadlines of batch jobs, the fields
@@ -117,6 +125,8 @@ class SemanticCore:
         embedder_options: Mapping[str, Any] | None = None,
         max_chars: int | None = None,
         plugins: Sequence[object | str] | None = None,
+        plugin_options: Mapping[str, Mapping[str, Any]] | None = None,
+        search_timeout: float = SEARCH_TIMEOUT,
         freshness: str | Mapping[str, str] | None = None,
         budget: Mapping[str, Any] | Budget | None = None,
         batch: Mapping[str, Any] | BatchRules | None = None,
@@ -128,7 +138,8 @@ class SemanticCore:
         rules = BatchRules.of(batch)
         if not isinstance(multi_tenant, bool | None):
             raise InputError(f"multi_tenant must be True, False or None, got {clip(multi_tenant)}.")
-        self._plugins = Plugins.load(plugins)
+        limit = check_seconds("search_timeout", search_timeout)
+        self._plugins = Plugins.load(plugins, plugin_options, search_timeout=limit)
         given = {"path": path, "multi_tenant": multi_tenant, **(store_options or {})}
         options = {name: value for name, value in given.items() if value is not None}
         if not isinstance(store, str) and options:
@@ -153,11 +164,14 @@ class SemanticCore:
                 filled=_filled(self._announcer, self.embedder),
                 **self._rules,
             )
+            self.followers: tuple[Follower, ...] = ()
+            self._owner = True
+            self._opens_plugins = True
+            self._tenant = ""
+            self._restricted = True
+            opened.callback(self._batches.close)
+            self._plugins.open(self)
             opened.pop_all()  # from here on, `close` closes it
-        self.followers: tuple[Follower, ...] = ()
-        self._owner = True
-        self._tenant = ""
-        self._restricted = True
         keep_closed(self)
 
     @classmethod
@@ -235,6 +249,7 @@ class SemanticCore:
         )
         twin.followers = ()
         twin._owner = True
+        twin._opens_plugins = False
         twin._tenant = ""
         self.follow(_Twin(twin))
         return twin
@@ -539,13 +554,15 @@ class SemanticCore:
         return self._plugins.reported()
 
     def close(self) -> None:
-        """Close the store, and end its threads.
+        """Close the plugins, then the store, and end its threads.
 
         May be called twice; for a client that is restricted to a tenant it does nothing.
         """
         if self._owner:
             for follower in self.followers:
                 follower.close()
+            if self._opens_plugins:
+                self._plugins.close()
             self._batches.close()
             if self._separate is not None:
                 self._separate.close()

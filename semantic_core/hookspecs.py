@@ -58,6 +58,8 @@ COLLECTED = frozenset(
 """Hooks that ask every plugin for its own answer. One that fails does not affect the others."""
 RERANK = "semantic_rerank"
 """The hook whose functions are all called, each with the answer of the one before."""
+HIDING = frozenset({RERANK, "semantic_restrict", "semantic_search_middleware"})
+"""Hooks that may keep documents from being shown. Without one of their plugins nothing is shown."""
 ORDERS_ONLY = "orders_only"
 """The mark of a reranker that removes no hits."""
 

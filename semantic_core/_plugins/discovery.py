@@ -13,7 +13,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
@@ -31,15 +31,18 @@ from semantic_core._plugins.distributions import (
     not_installed,
     version_of,
 )
+from semantic_core._plugins.options import RESERVED, GivenOptions
 from semantic_core._plugins.records import PluginInfo, PluginRecord, PluginRejected
 from semantic_core._plugins.validation import examined
-from semantic_core._validation import clip, did_you_mean, one_line
-from semantic_core.errors import PluginBroken, PluginConflict, PluginError
+from semantic_core._validation import clip, did_you_mean, one_line, plain_name
+from semantic_core.errors import ConfigError, PluginBroken, PluginConflict, PluginError
 from semantic_core.hookspecs import PROJECT
 
 if TYPE_CHECKING:
     from importlib_metadata import EntryPoint
 
+NO_OPTIONS = GivenOptions()
+NOBODY: Mapping[str, str] = {}
 _BY_NAME = attrgetter("info.name", "info.distribution")
 """The order in which plugins are asked and listed."""
 
@@ -61,32 +64,55 @@ def built_in() -> tuple[PluginRecord, ...]:
     return tuple(records)
 
 
-def installed(wanted: Collection[str] | None, reserved: Collection[str]) -> list[PluginRecord]:
+def installed(
+    wanted: Collection[str] | None,
+    reserved: Collection[str],
+    options: GivenOptions = NO_OPTIONS,
+    dead: Mapping[str, str] = NOBODY,
+) -> list[PluginRecord]:
     """Every installed plugin in order of name; those that cannot take part have a cause.
 
     wanted: the names to use, the others are disabled; None wants all. reserved: names of the
-    kernel's own plugins.
+    kernel's own plugins. options: of the plugins. A plugin whose options are refused is broken, and
+    its record has the error. dead: why plugins are not imported, by name.
     """
-    claims = sorted(_claims(), key=_BY_NAME)
+    everyone = sorted(claims(), key=_BY_NAME)
     loaded: dict[int, tuple[str, object]] = {}
     records = []
-    for claim in claims:
+    for claim in everyone:
         try:
-            _check_name(claim, claims, wanted, reserved)
+            _check_name(claim, everyone, wanted, reserved)
+            claim.check_alive(dead)
             plugin = claim.load()
             # The object is stored along with its name, so that no other can get its id.
             first, _ = loaded.setdefault(id(plugin), (claim.info.name, plugin))
             if first != claim.info.name:
                 cause = f"it is the very same object as plugin {first!r}"
                 raise PluginRejected(cause, "Name it once in the entry points.")
-            records.append(examined(claim.info, plugin))
+            records.append(examined(claim.info, plugin, options.of(claim.info.name)))
         except PluginRejected as rejected:
             records.append(PluginRecord(_marked(claim.info, rejected)))
+        except ConfigError as refused:
+            records.append(_refused(claim.info, refused))
         except KeyboardInterrupt as interrupted:
             who = f"{claim.info.name!r} of {claim.info.distribution}"
             interrupted.add_note(f"while the plugin {who} was imported")
             raise
     return records
+
+
+def installed_names() -> list[str]:
+    """The names of the installed plugins, none of which is imported."""
+    return sorted(claim.info.name for claim in claims())
+
+
+def wanted_by_environment() -> list[str] | None:
+    """The plugins that SEMANTIC_CORE_PLUGINS names; None if it is not set."""
+    setting = os.environ.get("SEMANTIC_CORE_PLUGINS")
+    if setting is None:
+        return None
+    names = [name.strip() for name in setting.split(",") if name.strip()]
+    return [] if len(names) == 1 and names[0].lower() == "none" else names
 
 
 def missing(names: Iterable[str], found: Sequence[PluginRecord]) -> list[PluginInfo]:
@@ -102,12 +128,18 @@ def missing(names: Iterable[str], found: Sequence[PluginRecord]) -> list[PluginI
     return infos
 
 
-def given(plugins: Sequence[object | str], reserved: Collection[str]) -> list[PluginRecord]:
+def given(
+    plugins: Sequence[object | str],
+    reserved: Collection[str],
+    options: GivenOptions = NO_OPTIONS,
+    dead: Mapping[str, str] = NOBODY,
+) -> list[PluginRecord]:
     """Exactly these plugins, in order of name.
 
     An object that cannot take part raises an error, unlike an installed plugin, because the caller
     can correct it. A str is the name of an installed plugin, or "*" for all of them; installed ones
-    that are not named are listed as disabled. Raises PluginBroken, PluginConflict.
+    that are not named are listed as disabled. options: of the plugins. dead: as for `installed`.
+    Raises PluginBroken, PluginConflict; ConfigError for options that an object does not take.
     """
     if isinstance(plugins, str) or not isinstance(plugins, Sequence):
         raise PluginBroken(
@@ -122,7 +154,7 @@ def given(plugins: Sequence[object | str], reserved: Collection[str]) -> list[Pl
         else:
             objects.append(plugin)
     wanted = None if ALL_INSTALLED in names else names
-    records = installed(wanted, reserved) if names else []
+    records = installed(wanted, reserved, options, dead) if names else []
     names = [name for name in names if name != ALL_INSTALLED]
     for absent in missing(names, records):
         what = f"The plugin {absent.name!r} was asked for: {absent.cause}"
@@ -130,7 +162,8 @@ def given(plugins: Sequence[object | str], reserved: Collection[str]) -> list[Pl
     for plugin in objects:
         name = str(getattr(plugin, "__name__", None) or type(plugin).__name__)
         try:
-            records.append(examined(PluginInfo(name, origin="given"), plugin))
+            info = PluginInfo(name, origin="given")
+            records.append(examined(info, plugin, options.of(name)))
         except PluginRejected as rejected:
             what = f"The plugin {name!r} cannot take part: {rejected.message}"
             raise PluginBroken(what, hint=rejected.hint) from rejected
@@ -143,12 +176,18 @@ def given(plugins: Sequence[object | str], reserved: Collection[str]) -> list[Pl
     return sorted(records, key=_BY_NAME)
 
 
-class _Claim(NamedTuple):
+class EntryClaim(NamedTuple):
     """An entry point of our group. trouble: why it cannot even be read."""
 
     info: PluginInfo
     point: EntryPoint | None
     trouble: str = ""
+
+    def check_alive(self, dead: Mapping[str, str]) -> None:
+        """Raise PluginRejected for a plugin whose import would end this process."""
+        cause = dead.get(self.info.name)
+        if cause:
+            raise PluginRejected(cause, self._pip("--upgrade"))
 
     def load(self) -> object:
         """The module or object, imported. Raises PluginRejected if that fails in any way."""
@@ -200,7 +239,7 @@ class _Claim(NamedTuple):
         return f"pip install {option} {self.info.distribution}"
 
 
-def _claims() -> Iterator[_Claim]:
+def claims() -> Iterator[EntryClaim]:
     """The entry points of our group, of each distribution once: the first on the path counts."""
     from importlib_metadata import distributions
 
@@ -229,9 +268,9 @@ def _claims() -> Iterator[_Claim]:
             continue
         seen.add(key)
         if trouble:
-            yield _Claim(PluginInfo(name, version, name), None, trouble)
+            yield EntryClaim(PluginInfo(name, version, name), None, trouble)
         for point in points:
-            yield _Claim(PluginInfo(point.name, version, name), point)
+            yield EntryClaim(PluginInfo(point.name, version, name), point)
     _check_that_files_open()
 
 
@@ -251,8 +290,8 @@ def _check_that_files_open() -> None:
 
 
 def _check_name(
-    claim: _Claim,
-    claims: Sequence[_Claim],
+    claim: EntryClaim,
+    everyone: Sequence[EntryClaim],
     wanted: Collection[str] | None,
     reserved: Collection[str],
 ) -> None:
@@ -262,13 +301,16 @@ def _check_name(
         cause = "left out by the plugins setting (SEMANTIC_CORE_PLUGINS, or plugins)"
         raise PluginRejected(cause, f"Add {name} to that setting, or unset it.", "disabled")
     uninstall = f"pip uninstall {claim.info.distribution}"
-    namesakes = [other for other in claims if other.info.name == name]
+    namesakes = [other for other in everyone if other.info.name == name]
     if len(namesakes) > 1:
         who = " and ".join(sorted({other.info.distribution for other in namesakes}))
         cause = f"more than one plugin is called {name!r} ({who}); none of them is used"
         raise PluginRejected(cause, uninstall)
     if name in reserved:
         raise PluginRejected("its name is one of the kernel's own", uninstall)
+    if plain_name(name) == RESERVED:
+        cause = f"its name is that of a setting: {RESERVED}, in the table of plugins"
+        raise PluginRejected(cause, uninstall)
 
 
 def _leads_nowhere(point: EntryPoint) -> bool:
@@ -298,6 +340,13 @@ def _place(error: BaseException) -> str:
         return ""
     file = trace.tb_frame.f_code.co_filename
     return "" if file.startswith("<") else f" ({_tail(file)}:{trace.tb_lineno})"
+
+
+def _refused(info: PluginInfo, error: ConfigError) -> PluginRecord:
+    """The record of a plugin whose options are refused."""
+    step = error.hint or "Correct the options in the settings."
+    broken = attrs.evolve(info, status="broken", cause=error.message.removesuffix("."), remedy=step)
+    return PluginRecord(broken, refused=error)
 
 
 def _marked(info: PluginInfo, rejected: PluginRejected) -> PluginInfo:

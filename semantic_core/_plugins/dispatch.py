@@ -28,6 +28,7 @@ from semantic_core._validation import one_line, short
 from semantic_core.errors import HookFailed, is_interruption
 
 if TYPE_CHECKING:
+    from semantic_core._plugins.guard import Guard
     from semantic_core._plugins.records import Part, PluginRecord
     from semantic_core.protocols import Store
     from semantic_core.types import Ref, SearchHit, SearchRequest
@@ -45,6 +46,7 @@ class Answer(NamedTuple):
     """What one plugin answered, or the error that it raised instead.
 
     failed_orderings: why rerankers that only reorder had no effect. seconds: the time it took.
+    left_out: why it was not asked, or not waited for; "" if it answered.
     """
 
     plugin: str
@@ -52,6 +54,7 @@ class Answer(NamedTuple):
     error: BaseException | None = None
     failed_orderings: tuple[str, ...] = ()
     seconds: float = 0.0
+    left_out: str = ""
 
     def wrong(self, hook: str, ref: Ref | None, fault: str) -> HookFailed:
         """The error to raise for an answer that breaks the contract of the hook."""
@@ -64,45 +67,77 @@ class HookDispatch:
     """The hooks of one client. Plugins join when it is made; later they can only leave."""
 
     def __init__(self, plugins: Sequence[PluginRecord], own: Sequence[str]) -> None:
-        """plugins: in the order in which they are asked. own: names of the kernel's, which come
-        last among them.
+        """plugins: in the order in which they are asked. own: names of the kernel's, which are
+        asked last.
         """
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(_specs())
-        self._functions: dict[Callable[..., Any], _Function] = {}
+        self._functions: dict[Callable[..., Any], HookFunction] = {}
+        self._ordered: dict[str, list[HookFunction]] = {}
+        self._places = {record.info.name: place for place, record in enumerate(plugins)}
         self._listening = threading.local()
         trace = os.environ.get("SEMANTIC_CORE_TRACE", "") not in ("", "0")
-        foreign = [record for record in plugins if record.info.name not in own]
-        kernels = [record for record in plugins if record.info.name in own]
-        # pluggy asks the plugin that was registered last first, except among functions marked
-        # trylast. The kernel's functions are marked so.
-        for record in reversed(foreign):
-            self._register(record, trace, foreign=True)
-        for record in kernels:
-            self._register(record, trace, foreign=False)
+        for record in plugins:
+            self._register(record, trace, foreign=record.info.name not in own)
 
     def _register(self, record: PluginRecord, trace: bool, *, foreign: bool) -> None:
         plugin = record.info.name
         entries = _Entries()
         for part in record.parts:
-            function = _Function(plugin, part, trace, foreign)
+            function = HookFunction(plugin, part, trace, foreign)
             self._functions[entries.add(function)] = function
         self._manager.register(entries, plugin)
 
     def drop(self, plugin: str) -> None:
         """Stop asking that plugin."""
         self._manager.unregister(name=plugin)
+        self._ordered.clear()
 
-    def _in_order(self, hook: str) -> list[_Function]:
-        """The functions of a hook, wrappers first, each before those that it may speak for."""
+    def hides(self, plugin: str) -> bool:
+        """Whether a plugin takes part in a hook that may keep documents from being shown."""
+        for function in self._functions.values():
+            hiding = function.hook in hookspecs.HIDING and not function.orders_only
+            if hiding and function.plugin == plugin:
+                return True
+        return False
+
+    def _in_order(self, hook: str) -> list[HookFunction]:
+        """The functions of a hook, wrappers first, each before those that it may speak for.
+
+        Among wrappers and among the others: those marked tryfirst, those without a mark, those
+        marked trylast, the kernel's own; within each in the order of the plugins. pluggy itself
+        reverses those that are marked trylast.
+        """
+        known = self._ordered.get(hook)
+        if known is not None:
+            return known
         caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
-        return [self._functions[entry.function] for entry in reversed(caller.get_hookimpls())]
+        entries = caller.get_hookimpls()
+        entries.reverse()
+        entries.sort(key=self._place)
+        functions = [self._functions[entry.function] for entry in entries]
+        self._ordered[hook] = functions
+        return functions
 
-    def every(self, hook: str, **arguments: object) -> list[Answer]:
-        """All answers and errors of a hook that asks every plugin. None is no answer."""
+    def _place(self, entry: pluggy.HookImpl) -> tuple[bool, int, int]:
+        function = self._functions[entry.function]
+        mark = 1
+        if not function.foreign:
+            mark = 3
+        elif entry.trylast:
+            mark = 2
+        elif entry.tryfirst:
+            mark = 0
+        return not entry.wrapper, mark, self._places[function.plugin]
+
+    def every(self, hook: str, ask: Ask | None = None, **arguments: object) -> list[Answer]:
+        """All answers and errors of a hook that asks every plugin. None is no answer.
+
+        ask: calls each function; None calls it as it is.
+        """
         answers = []
         for function in self._in_order(hook):
-            answer = function.answer(arguments)
+            answer = function.answer(arguments) if ask is None else ask(function, arguments)
             if answer is not None:
                 answers.append(answer)
         return answers
@@ -154,9 +189,16 @@ class HookDispatch:
             raise HookFailed(what) from answer.error
         return answer
 
-    def rerank(self, request: SearchRequest, hits: Sequence[SearchHit], store: Store) -> Answer:
+    def rerank(
+        self,
+        request: SearchRequest,
+        hits: Sequence[SearchHit],
+        store: Store,
+        orderings: Guard,
+    ) -> Answer:
         """The hits that all rerankers left. Unlike other hooks, none of them answers for another:
-        every one is asked, and gets what those behind it left.
+        every one is asked, and gets what those behind it left. orderings: calls those that only
+        reorder, and may be left out.
 
         Raises HookFailed for one that fails, unless it only reorders.
         """
@@ -165,7 +207,7 @@ class HookDispatch:
         try:
             for function in self._in_order(hookspecs.RERANK):
                 if function.foreign:
-                    reranker = _Reranker(function, request, store)
+                    reranker = _Reranker(function, request, store, orderings)
                     rerankers.append(reranker)
                     reranker.begin(hits)
                 else:
@@ -179,7 +221,7 @@ class HookDispatch:
         return answer
 
 
-class _Function:
+class HookFunction:
     """A function that a plugin takes part with, called with the arguments that it asks for.
 
     It gets an argument even where its parameter has a default. wraps: whether it has a yield, and
@@ -241,6 +283,10 @@ class _Function:
         sys.stderr.write(f"{call} -> {result} ({seconds * 1000:.1f} ms)\n")
 
 
+Ask = Callable[[HookFunction, Mapping[str, Any]], Answer | None]
+"""Calls the function of a hook, and returns its answer or error; None if it returned None."""
+
+
 @cache
 def _specs() -> ModuleType:
     """The hooks as pluggy sees them, without the rest of their module, which it would examine."""
@@ -258,7 +304,7 @@ class _Entries:
     so that their order is by plugin alone.
     """
 
-    def add(self, function: _Function) -> Callable[..., Any]:
+    def add(self, function: HookFunction) -> Callable[..., Any]:
         """Add the entry of a function, and return it."""
         options = {**function.options, "specname": function.hook}
         options.pop(hookspecs.ORDERS_ONLY, None)
@@ -279,14 +325,14 @@ class _Entries:
         return list(vars(self))
 
 
-def _is_reranker(function: _Function) -> bool:
+def _is_reranker(function: HookFunction) -> bool:
     return function.foreign and function.hook == hookspecs.RERANK
 
 
 class _Wrapper:
     """A wrapper around the functions behind it: begun before them, ended with their answer."""
 
-    def __init__(self, function: _Function, arguments: Mapping[str, Any]) -> None:
+    def __init__(self, function: HookFunction, arguments: Mapping[str, Any]) -> None:
         self._function = function
         self._arguments = arguments
         self._generator: Generator[None, Any, Any] = function.call(arguments)
@@ -340,8 +386,11 @@ class _Wrapper:
 class _Reranker:
     """A reranker at work, which may only reorder or remove the hits that the others left."""
 
-    def __init__(self, function: _Function, request: SearchRequest, store: Store) -> None:
+    def __init__(
+        self, function: HookFunction, request: SearchRequest, store: Store, orderings: Guard
+    ) -> None:
         self._function = function
+        self._orderings = orderings
         self._request = request
         self._store = store
         self._generator: Generator[None, Any, Any] | None = None
@@ -370,6 +419,8 @@ class _Reranker:
         and the answer says so.
         """
         given: Sequence[SearchHit] = inner.value
+        if self._function.orders_only and not self._function.wraps:
+            return self._ordered(given, inner)
         value: Any = None
         if self._error is None:
             value = self._answer(list(given))
@@ -390,6 +441,23 @@ class _Reranker:
             reasons = (*inner.failed_orderings, failure.message)
             return inner._replace(failed_orderings=reasons)
         raise failure from self._error
+
+    def _ordered(self, given: Sequence[SearchHit], inner: Answer) -> Answer:
+        """Its answer, if it only reorders and can be left out."""
+        plugin = self._function.plugin
+        answer = self._orderings.answer(self._function, self._arguments(given), {}, {})
+        if answer is not None and answer.left_out:
+            why = f"plugin {plugin}: {answer.left_out}"
+        elif answer is not None and answer.error is not None:
+            why = _raised(plugin, hookspecs.RERANK, answer.error)
+        else:
+            value: Any = None if answer is None else answer.value
+            fault = _fault(value, given, orders_only=True)
+            self._orderings.judge(plugin, fault)
+            if not fault:
+                return Answer(plugin, list(value), failed_orderings=inner.failed_orderings)
+            why = Answer(plugin).wrong(hookspecs.RERANK, None, fault).message
+        return inner._replace(failed_orderings=(*inner.failed_orderings, why))
 
     def _answer(self, hits: list[SearchHit]) -> Any:
         """What it makes of the hits; None if it raised, and then the error is stored."""

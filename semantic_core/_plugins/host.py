@@ -10,8 +10,8 @@ tests/plugins/test_rerankers.py.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
@@ -29,11 +29,21 @@ from semantic_core._plugins.contracts import (
     passages_fault,
     ranking_fault,
 )
-from semantic_core._plugins.discovery import built_in, installed, missing
+from semantic_core._plugins.discovery import (
+    NOBODY,
+    built_in,
+    installed,
+    installed_names,
+    missing,
+    wanted_by_environment,
+)
 from semantic_core._plugins.discovery import given as exactly
 from semantic_core._plugins.dispatch import Answer, HookDispatch
+from semantic_core._plugins.guard import Guard
+from semantic_core._plugins.life_cycle import LifeCycle, OpenFailed
 from semantic_core._plugins.middleware import HOOK as MIDDLEWARE
 from semantic_core._plugins.middleware import RESTRICT, Run, around, layers, restriction
+from semantic_core._plugins.options import GivenOptions, unknown_plugin
 from semantic_core._plugins.providers import OfferedReader, ProviderKind, Providers
 from semantic_core._plugins.records import UNFIT, OptionInfo, PluginInfo, PluginRecord
 from semantic_core._validation import MAX_TEXT, named, one_line
@@ -66,6 +76,7 @@ from semantic_core.types import (
     Space,
 )
 
+NOTHING_SPENT: Mapping[str, float] = {}
 EVENT = "semantic_event"
 log = logging.getLogger("semantic_core.plugins")
 
@@ -74,7 +85,7 @@ class Retrieved(NamedTuple):
     """The rankings that the retrievers returned once.
 
     reasons: why a plugin, or ids of its ranking, were left out. saw_everything: no retriever has
-    more to give. seconds: by plugin, without the kernel's own.
+    more to give. seconds: by plugin that was asked, without the kernel's own.
     """
 
     rankings: Sequence[Ranking]
@@ -86,7 +97,7 @@ class Retrieved(NamedTuple):
 class Plugins:
     """The plugins that one client uses.
 
-    Created by `load`; never changes afterwards, and is safe to share between threads.
+    Created by `load`; does not change after `open`, and is safe to share between threads.
 
     infos: every plugin that was found, by name, the kernel's own last. reranks: whether a plugin
     that is not the kernel's own takes part in ``semantic_rerank``. listens: whether one listens to
@@ -94,37 +105,61 @@ class Plugins:
     """
 
     @classmethod
-    def load(cls, given: Sequence[object | str] | None = None, *, refuse: bool = True) -> Self:
+    def load(
+        cls,
+        given: Sequence[object | str] | None = None,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        search_timeout: float = 0,
+        refuse: bool = True,
+        dead: Mapping[str, str] = NOBODY,
+    ) -> Self:
         """The kernel's own plugins, and all that are installed or exactly these.
 
         given: objects, registered under their ``__name__`` or class name, and names of installed
         plugins, "*" for all of them; [] means none. None uses all that are installed, or those that
         ``SEMANTIC_CORE_PLUGINS`` names ("a,b"; empty or "none": none). An installed plugin that
         cannot take part is left out, and `infos` has the cause. One that was asked for, as an
-        object or by name, and cannot take part, raises PluginBroken or PluginConflict. refuse:
-        False only lists those that were asked for by name and cannot take part.
+        object, by name or by options, and cannot take part, raises PluginBroken or PluginConflict.
+        options: {plugin: {option: value}}; ConfigError for a plugin or option that does not exist,
+        or a value of another type. search_timeout: seconds for the retrievers of each plugin in one
+        search, and for a reranker that only reorders; 0: no limit. refuse: False only lists those
+        that were asked for by name and cannot take part, or not with their options. dead: why
+        plugins are not imported, by name.
         """
+        settings = GivenOptions(options)
         own = built_in()
         reserved = [record.info.name for record in own]
         if given is not None:
-            records = exactly(given, reserved)
+            records = exactly(given, reserved, settings, dead)
             asked_for = [plugin for plugin in given if isinstance(plugin, str)]
         else:
-            wanted = _names_in_environment()
+            wanted = wanted_by_environment()
             asked_for = wanted or []
-            found = installed(wanted, reserved)
+            found = installed(wanted, reserved, settings, dead)
             absent = [PluginRecord(info) for info in missing(asked_for, found)]
             records = sorted([*found, *absent], key=attrgetter("info.name"))
-        loaded = cls([*records, *own])
+        _check_known(settings, [record.info.name for record in records])
+        for record in records:
+            if settings.of(record.info.name):
+                asked_for.append(record.info.name)
+            if refuse and record.refused is not None:
+                raise record.refused
+        loaded = cls([*records, *own], search_timeout)
+        loaded._asked_for = frozenset(asked_for)
         if refuse:
             loaded._check_usable(asked_for)
         return loaded
 
-    def __init__(self, records: Sequence[PluginRecord]) -> None:
+    def __init__(self, records: Sequence[PluginRecord], search_timeout: float = 0) -> None:
         """records: in the order in which they are asked, the kernel's own last. Use `load`."""
         usable = [record for record in records if record.info.status == "ok"]
+        self._asked_for: frozenset[str] = frozenset()
+        self._life_cycle = LifeCycle(usable)
         self._own = [record.info.name for record in usable if record.info.origin == "built in"]
         self._dispatch = HookDispatch(usable, self._own)
+        self._retrievers = Guard(search_timeout)
+        self._orderings = Guard(search_timeout)
         infos = [record.info for record in records]
         self._parts = {record.info.name: record.parts for record in usable}
         self._providers = Providers(self._dispatch, infos, self._own)
@@ -147,6 +182,50 @@ class Plugins:
                     f"The plugin {info.name!r} was asked for and is {info.status}: {cause}",
                     hint=info.remedy,
                 )
+
+    def open(self, core: object) -> None:
+        """Call ``open(core)`` of every plugin object that has it, in the order in which plugins are
+        asked.
+
+        An installed plugin whose ``open`` raises is broken from now on and takes part in nothing.
+        Raises PluginBroken, after closing those that are open, if it was given as an object or
+        asked for by name or options, or if it may hide documents: then nothing may be shown
+        without it.
+        """
+        for failed in self._life_cycle.open(core):
+            for info in self.infos:
+                if info.name == failed.plugin:
+                    self._leave_out(info, failed)
+
+    def _leave_out(self, info: PluginInfo, failed: OpenFailed) -> None:
+        remedy = "Correct what it names"
+        if info.distribution:
+            remedy = f"{remedy}, or pip install --upgrade {info.distribution}"
+        wanted = info.origin == "given" or info.name in self._asked_for
+        if wanted or self._dispatch.hides(info.name):
+            self.close()
+            raise PluginBroken(
+                f"The plugin {info.name!r} cannot take part: {failed.cause}.",
+                hint=f"{remedy}; or leave it out of the plugins setting.",
+            ) from failed.error
+        self._dispatch.drop(info.name)
+        self._providers.drop(info.name)
+        self._parts.pop(info.name, None)
+        broken = attrs.evolve(
+            info,
+            status="broken",
+            cause=failed.cause,
+            remedy=f"{remedy}.",
+            hooks=(),
+            provides={},
+        )
+        self.infos = tuple(broken if one is info else one for one in self.infos)
+
+    def close(self) -> None:
+        """Call ``close()`` of every plugin object that is open, the last one first. What it raises
+        is logged.
+        """
+        self._life_cycle.close()
 
     def functions_of(self, plugin: str) -> Mapping[str, Callable[..., Any]]:
         """The functions that a plugin takes part with, by hook; {} for one that does not."""
@@ -325,10 +404,17 @@ class Plugins:
             raise answer.wrong("semantic_context", document.ref, fault)
         return list(answer.value)
 
-    def retrieve(self, request: SearchRequest, store: Store, embedder: Embedder) -> Retrieved:
+    def retrieve(
+        self,
+        request: SearchRequest,
+        store: Store,
+        embedder: Embedder,
+        spent: Mapping[str, float] = NOTHING_SPENT,
+    ) -> Retrieved:
         """A ranking of every plugin that takes part, without ids that are out of the scope or not
         in the store.
 
+        spent: seconds that plugins took earlier in the same search, which count for their limit.
         Raises the error of the kernel's own retrieval, such as StoreError, if no other plugin
         returned a ranking.
         """
@@ -336,18 +422,28 @@ class Plugins:
         reasons: list[str] = []
         failure: SemanticCoreError | None = None
         saw_everything = True
+        seconds: dict[str, float] = {}
         answers = self._dispatch.every(
-            "semantic_retrieve", request=request, store=store, embedder=embedder
+            "semantic_retrieve",
+            partial(self._retrievers.answer, spent=spent, seconds=seconds),
+            request=request,
+            store=store,
+            embedder=embedder,
         )
         # The kernel's own come first, because their sources belong to them.
         for answer in sorted(answers, key=self._is_foreign):
             foreign = self._is_foreign(answer)
+            if answer.left_out:
+                reasons.append(f"plugin {answer.plugin}: {answer.left_out}")
+                continue
             if answer.error is not None:
                 reasons.append(f"plugin {answer.plugin}: {one_line(answer.error)}")
                 if not foreign and isinstance(answer.error, SemanticCoreError):
                     failure = failure or answer.error
                 continue
             fault = candidates_fault(answer.value, request.pool, rankings)
+            if foreign:
+                self._retrievers.judge(answer.plugin, fault)
             if not fault:
                 ranking = answer.value
                 saw_everything = saw_everything and len(ranking) < request.pool
@@ -359,9 +455,6 @@ class Plugins:
                 reasons.append(f"plugin {answer.plugin}: semantic_retrieve: {fault}")
         if failure is not None and not rankings:
             raise failure
-        seconds = {}
-        for answer in filter(self._is_foreign, answers):
-            seconds[answer.plugin] = answer.seconds
         return Retrieved(list(rankings.values()), reasons, saw_everything, seconds)
 
     def _is_foreign(self, answer: Answer) -> bool:
@@ -388,7 +481,7 @@ class Plugins:
 
         Raises HookFailed for one that failed and might have removed hits.
         """
-        answer = self._dispatch.rerank(request, hits, store)
+        answer = self._dispatch.rerank(request, hits, store, self._orderings)
         return list(answer.value), list(answer.failed_orderings)
 
     def restriction(self, context: Mapping[str, Any]) -> Filter:
@@ -437,6 +530,16 @@ class Plugins:
         return adapter
 
 
+def _check_known(options: GivenOptions, there: Sequence[str]) -> None:
+    """Raise ConfigError for options of a plugin that is neither used nor installed."""
+    unknown = options.unknown(there)
+    if unknown:
+        everyone = [*there, *installed_names()]
+        unknown = options.unknown(everyone)
+        for name in unknown:
+            raise unknown_plugin(name, everyone)
+
+
 def _with_path(message: str, name: str, where: str) -> str:
     """The message of a reader, which knows only the name of the file, with the path of it."""
     if where in message:
@@ -466,15 +569,6 @@ def _completed(
         changed = {**kept, **metadata, **leading}
         completed.append(attrs.evolve(document, metadata=changed))
     return tuple(completed)
-
-
-def _names_in_environment() -> list[str] | None:
-    """The plugins that SEMANTIC_CORE_PLUGINS names; None if it is not set."""
-    setting = os.environ.get("SEMANTIC_CORE_PLUGINS")
-    if setting is None:
-        return None
-    names = [name.strip() for name in setting.split(",") if name.strip()]
-    return [] if len(names) == 1 and names[0].lower() == "none" else names
 
 
 class _Within(NamedTuple):

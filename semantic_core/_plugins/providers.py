@@ -156,6 +156,12 @@ class Providers:
             raise HookFailed(f"Plugin {plugin!r} made no {kind} as {name!r}: {fault}.")
         return made
 
+    def drop(self, plugin: str) -> None:
+        """Offer nothing of that plugin any more."""
+        for key, (owner, _) in list(self._provided.items()):
+            if owner == plugin:
+                del self._provided[key]
+
     def lacking(self, plugin: str, module: str) -> str:
         """The command that installs a module that a plugin needs."""
         return lacking(module, self._usable[plugin].distribution)

@@ -1,5 +1,5 @@
 """Records of the plugins that were found: name, status and functions of each, the reason why one
-was rejected, and the options of the stores and embedders they offer.
+was rejected, and the options of plugins and of the stores and embedders they offer.
 
 Tested by tests/plugins/test_host.py and tests/plugins/test_discovery.py.
 """
@@ -14,12 +14,28 @@ from typing import Any, Literal, NamedTuple, TypeGuard
 import attrs
 
 from semantic_core._validation import short
-from semantic_core.errors import PluginBroken
+from semantic_core.errors import ConfigError, PluginBroken
 
 Status = Literal["ok", "conflict", "broken", "incompatible", "disabled"]
 UNFIT: frozenset[Status] = frozenset({"broken", "incompatible"})
 """The status of a plugin that is wanted and takes part in no hook."""
 Origin = Literal["built in", "installed", "given"]
+
+
+@attrs.frozen
+class OptionInfo:
+    """An option of a plugin, a store or an embedder.
+
+    type, doc: as its author wrote them, "" if not. default: as Python writes it, or "required".
+    value: of a plugin's option, as Python writes it; "" if it was not given. A secret is hidden in
+    both.
+    """
+
+    name: str
+    type: str
+    default: str
+    doc: str
+    value: str = ""
 
 
 @attrs.frozen
@@ -37,7 +53,7 @@ class PluginInfo:
     hooks: those it takes part in. provides: {"store": names, "embedder": names} that can be used,
     and under "splitter", "retriever", "ORM adapter", "fusion", "reranker",
     "restriction", "middleware", "listener" the name of the plugin
-    if it has that role.
+    if it has that role. options: of the plugin itself, in its author's order.
     last_error: what it raised last while it listened to events; "" if nothing.
     """
 
@@ -51,6 +67,7 @@ class PluginInfo:
     hooks: tuple[str, ...] = ()
     provides: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, hash=False)
     origin: Origin = "installed"
+    options: tuple[OptionInfo, ...] = ()
     last_error: str = ""
 
 
@@ -63,10 +80,16 @@ class Part(NamedTuple):
 
 
 class PluginRecord(NamedTuple):
-    """A plugin and its functions; it has none unless its status is "ok"."""
+    """A plugin and its functions; it has none unless its status is "ok".
+
+    plugin: the object that has them; None for a module, which has no life cycle. refused: what is
+    wrong with the options that it was given.
+    """
 
     info: PluginInfo
     parts: tuple[Part, ...] = ()
+    plugin: object | None = None
+    refused: ConfigError | None = None
 
 
 class PluginRejected(PluginBroken):
@@ -80,23 +103,12 @@ class PluginRejected(PluginBroken):
         self.api_version = api_version
 
 
-@attrs.frozen
-class OptionInfo:
-    """An option of a store or embedder.
-
-    type, doc: as its author wrote them, "" if not. default: as Python writes it, or "required".
-    """
-
-    name: str
-    type: str
-    default: str
-    doc: str
-
-
 _SECRETS = ("key", "secret", "token", "password", "credential", "credentials")
-"""The default of an option is hidden if its name ends with one of these words, as in ``api_key``,
-but not ``key_variable``; and if its type contains "secret": ``SecretStr | None``.
+"""An option is hidden if its name ends with one of these words, as in ``api_key``, but not
+``key_variable``; and if its type contains "secret": ``SecretStr | None``.
 """
+_HIDDEN = "'***'"
+_UNSET = object()
 
 
 def parameters_of(kind: str, factory: Callable[..., Any]) -> tuple[list[inspect.Parameter], bool]:
@@ -120,26 +132,30 @@ def parameters_of(kind: str, factory: Callable[..., Any]) -> tuple[list[inspect.
     return options, takes_any
 
 
-def option_of(parameter: inspect.Parameter) -> OptionInfo:
-    """The description of an option for users."""
-    kind, doc = _annotated(parameter.annotation)
-    default = "required" if parameter.default is parameter.empty else short(parameter.default)
-    if _is_secret(parameter, kind):
-        default = "'***'"
-    return OptionInfo(parameter.name, kind, default, " ".join(doc.split()))
+def option_of(parameter: inspect.Parameter, value: object = _UNSET) -> OptionInfo:
+    """The description of an option for users. value: the one it was given, if it was."""
+    kind, doc = annotated(parameter.annotation)
+    default = "required"
+    if parameter.default is not parameter.empty:
+        default = _shown(parameter.name, kind, parameter.default)
+    given = "" if value is _UNSET else _shown(parameter.name, kind, value)
+    return OptionInfo(parameter.name, kind, default, " ".join(doc.split()), given)
 
 
-def _is_secret(parameter: inspect.Parameter, kind: str) -> bool:
-    """Whether the default is one that nobody may see."""
-    default = parameter.default
-    if default is parameter.empty or default is None or default == "":
-        return False
-    last_word = parameter.name.lower().rpartition("_")[2]
-    by_name = last_word in _SECRETS and isinstance(default, str)
-    return by_name or "secret" in kind.lower()
+def _shown(name: str, kind: str, value: object) -> str:
+    """A value as Python writes it, hidden if it is a secret."""
+    return _HIDDEN if is_secret(name, kind, value) else short(value)
 
 
-def _annotated(annotation: Any) -> tuple[str, str]:
+def is_secret(name: str, kind: str, value: object) -> bool:
+    """Whether the value of an option of this name and type is one that nobody may see."""
+    if value is None or value == "" or isinstance(value, bool | int | float):
+        return "secret" in kind.lower() and bool(value)
+    last_word = name.lower().rpartition("_")[2]
+    return last_word in _SECRETS or "secret" in kind.lower()
+
+
+def annotated(annotation: Any) -> tuple[str, str]:
     """Type and documentation of ``Annotated[int, "what it does"]``. What a written annotation names
     is not imported.
     """
@@ -153,7 +169,7 @@ def _annotated(annotation: Any) -> tuple[str, str]:
 
 
 def _written(annotation: str) -> tuple[str, str]:
-    """Like `_annotated`, for an annotation that was not evaluated."""
+    """Like `annotated`, for an annotation that was not evaluated."""
     try:
         tree = ast.parse(annotation.strip(), mode="eval").body
     except SyntaxError:

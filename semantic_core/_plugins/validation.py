@@ -17,8 +17,16 @@ from typing import Any
 import attrs
 
 from semantic_core._plugins.distributions import KERNEL
-from semantic_core._plugins.records import Part, PluginInfo, PluginRecord, PluginRejected
+from semantic_core._plugins.options import is_factory, read_options, refuse_options
+from semantic_core._plugins.records import (
+    OptionInfo,
+    Part,
+    PluginInfo,
+    PluginRecord,
+    PluginRejected,
+)
 from semantic_core._validation import clip, did_you_mean, nearest, one_line
+from semantic_core.errors import ConfigError
 from semantic_core.hookspecs import (
     API_VERSION,
     COLLECTED,
@@ -34,13 +42,20 @@ _MARK = f"{PROJECT}_impl"
 """The attribute with the options of ``@hookimpl``."""
 
 
-def examined(info: PluginInfo, plugin: object) -> PluginRecord:
-    """The record of a plugin with its functions. A class is instantiated first. Raises
-    PluginRejected.
+def examined(
+    info: PluginInfo, plugin: object, options: Mapping[str, Any] | None = None
+) -> PluginRecord:
+    """The record of a plugin with its functions. A class is instantiated first, and a function that
+    is no hook called, with the given options.
+
+    Raises PluginRejected; ConfigError for options that it does not take.
     """
+    infos: tuple[OptionInfo, ...] = ()
     try:
-        if isinstance(plugin, type):
-            plugin = plugin()
+        if is_factory(plugin) and not _is_hook(plugin):
+            plugin, infos = _made(info, plugin, options or {})
+        else:
+            _refuse(info, options or {})
         api_version = getattr(plugin, "SEMANTIC_CORE_API", API_VERSION)
         if not isinstance(api_version, int) or isinstance(api_version, bool):
             raise PluginRejected(
@@ -58,15 +73,64 @@ def examined(info: PluginInfo, plugin: object) -> PluginRecord:
                 api_version,
             )
         parts = parts_of(plugin)
+        _check_life_cycle(plugin)
     except (KeyboardInterrupt, PluginRejected):
         raise
+    except _Refused as refused:
+        raise refused.error from None
     except BaseException as error:  # attributes and constructors of a plugin may raise anything
         raise PluginRejected(
             f"it cannot be examined: {one_line(error)}", "Correct that."
         ) from error
     used = {part.hook for part in parts}
     hooks = tuple(hook for hook in hook_names() if hook in used)
-    return PluginRecord(attrs.evolve(info, api_version=api_version, hooks=hooks), parts)
+    found = attrs.evolve(info, api_version=api_version, hooks=hooks, options=infos)
+    return PluginRecord(found, parts, None if isinstance(plugin, ModuleType) else plugin)
+
+
+class _Refused(Exception):
+    """Options were refused by us, not by the plugin, which may raise anything."""
+
+    def __init__(self, error: ConfigError) -> None:
+        super().__init__()
+        self.error = error
+
+
+def _made(
+    info: PluginInfo, factory: Any, options: Mapping[str, Any]
+) -> tuple[object, tuple[OptionInfo, ...]]:
+    try:
+        values, infos = read_options(info.name, factory, options)
+    except PluginRejected:
+        raise
+    except ConfigError as error:
+        raise _Refused(error) from error
+    return factory(**values), infos
+
+
+def _refuse(info: PluginInfo, options: Mapping[str, Any]) -> None:
+    try:
+        refuse_options(info.name, options)
+    except ConfigError as error:
+        raise _Refused(error) from error
+
+
+def _is_hook(plugin: object) -> bool:
+    """Whether a function is a hook, or looks like one, so that it makes no plugin."""
+    name = getattr(plugin, "__name__", "")
+    return hasattr(plugin, _MARK) or (not isinstance(plugin, type) and name.startswith(PREFIX))
+
+
+def _check_life_cycle(plugin: object) -> None:
+    """Raise PluginRejected for an ``open`` or ``close`` that cannot be called."""
+    if isinstance(plugin, ModuleType):
+        return
+    for name in ("open", "close"):
+        if inspect.iscoroutinefunction(inspect.getattr_static(plugin, name, None)):
+            raise PluginRejected(
+                f"its {name} is async, and it is called without an event loop",
+                "Write def instead of async def.",
+            )
 
 
 def parts_of(plugin: object) -> tuple[Part, ...]:

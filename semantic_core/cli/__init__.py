@@ -46,7 +46,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "semantic_core.cli.blueprint:blueprint",
         "Print the adapter for Django or SQLAlchemy.",
     ),
-    "plugins": ("semantic_core.cli.plugins:plugins", "List plugins and show their options."),
+    "plugins": (
+        "semantic_core.cli.plugins:plugins",
+        "List plugins, show their options, write and test new ones.",
+    ),
     "config": (
         "semantic_core.cli.config:config",
         "Show the settings, or confirm a settings file.",

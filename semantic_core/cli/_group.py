@@ -8,13 +8,22 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from semantic_core.cli._output import complain, note, prepare_streams, settle, visible, write_json
+from semantic_core.cli._output import (
+    answers_alone,
+    complain,
+    note,
+    prepare_streams,
+    settle,
+    visible,
+    write_json,
+)
 from semantic_core.errors import SemanticCoreError
 
 if TYPE_CHECKING:
@@ -127,13 +136,15 @@ class LazyGroup(Group):
         given = list(sys.argv[1:] if args is None else args)
         options = given[: given.index("--")] if "--" in given else given
         as_json = "--json" in options
-        try:
-            result = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
-            code = result if isinstance(result, int) else 0
-            settle()
-        except Exception as error:  # noqa: BLE001
-            # The end of the program: every error becomes a message and an exit code.
-            code = _report(error, as_json)
+        # From here on, because a command of a plugin is imported to be found.
+        with answers_alone() if as_json else nullcontext():
+            try:
+                result = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+                code = result if isinstance(result, int) else 0
+                settle()
+            except Exception as error:  # noqa: BLE001
+                # The end of the program: every error becomes a message and an exit code.
+                code = _report(error, as_json)
         sys.exit(code)
 
 
@@ -182,6 +193,7 @@ def _description(error: Exception) -> tuple[str, str, str, int]:
     return (
         "Unexpected",
         f"This is a bug in semantic-core or in a plugin: {type(error).__name__}: {error}",
-        f"Please report it, with the traceback that {DEBUG}=1 shows.",
+        f"Please report it, with the traceback that {DEBUG}=1 shows. semantic-core doctor names "
+        "plugins that change semantic-core.",
         GAP,
     )

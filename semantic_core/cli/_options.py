@@ -252,7 +252,7 @@ def opened(
 
 def embedder_settings(settings: Settings) -> dict[str, Any]:
     """The settings for a core in memory with the same embedder and plugins."""
-    keys = ("embedder", "embedder_options", "max_chars", "plugins")
+    keys = ("embedder", "embedder_options", "max_chars", "plugins", "plugin_options")
     return {key: settings.values[key] for key in keys}
 
 

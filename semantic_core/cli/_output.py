@@ -155,8 +155,12 @@ _results: list[TextIO] = []
 def answers_alone() -> Iterator[None]:
     """Reserve standard output for what this module writes.
 
-    What plugins and their child processes print in the meantime goes to standard error.
+    What plugins and their child processes print in the meantime goes to standard error. Within
+    another such block it does nothing.
     """
+    if _results:
+        yield
+        return
     standard = sys.stdout
     try:
         descriptor = standard.fileno()

@@ -1,4 +1,4 @@
-"""``semantic-core blueprint``: print the adapter for Django or SQLAlchemy, to save in a project.
+"""``semantic-core blueprint``: print the adapter for an ORM, to save in a project.
 
 Tested by tests/cli/test_blueprint.py.
 """
@@ -40,8 +40,12 @@ class Blueprint:
 
 BLUEPRINTS = {
     "django": Blueprint("django", "django_adapter.py", "models of Django"),
+    "pony": Blueprint("pony", "pony_adapter.py", "entities of Pony ORM"),
     "sqlalchemy": Blueprint(
         "sqlalchemy", "sqlalchemy_adapter.py", "models of SQLAlchemy, SQLModel and Flask-SQLAlchemy"
+    ),
+    "tortoise": Blueprint(
+        "tortoise", "tortoise_adapter.py", "models of Tortoise ORM, which is asynchronous"
     ),
 }
 """All blueprints, by name."""

@@ -5,7 +5,6 @@ Tested by tests/cli/test_setup.py.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,14 +28,20 @@ def show(as_json: bool, db: str | None) -> None:
 
     Values that look like secrets are hidden, and so is the user part of a URL, before the @.
     """
-    from semantic_core._config import read_config
+    from semantic_core._config import PLUGIN_OPTIONS, read_config
+    from semantic_core._validation import without_secrets
 
     settings = read_config(overrides={"path": db}, to_look_at=True)
     unconfirmed = [one.setting for one in settings.unconfirmed]
     rows = []
     shown = {}
     for key, secret_value, source in settings.items():
-        value = _without_secrets(secret_value)
+        if key == PLUGIN_OPTIONS:  # the name of a plugin is no secret, whatever its words
+            value: Any = {}
+            for plugin, options in secret_value.items():
+                value[plugin] = without_secrets(options)
+        else:
+            value = without_secrets(secret_value)
         rows.append((key, value, source))
         shown[key] = {"value": value, "source": source}
     if as_json:
@@ -121,36 +126,6 @@ def _settings_file(path: str | None, command: str) -> Path:
     return file
 
 
-HIDDEN = "(hidden)"
-_SECRET_WORDS = ("key", "token", "secret", "password", "credential")
-_USER_OF_URL = re.compile(r"(?<=://)[^/?#\s]*(?=@)")
-_PARAMETER = re.compile(r"(?<=[?&;])([^=?&;\s]+)=[^?&;#\s]+")
-
-
-def _without_secrets(value: Any) -> Any:
-    """The value of a setting with everything that looks like a secret replaced by HIDDEN."""
-    if isinstance(value, Mapping):
-        return {key: _hidden_if_secret(str(key), item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_secrets(item) for item in value]
-    if isinstance(value, str):
-        return _PARAMETER.sub(_parameter, _USER_OF_URL.sub(HIDDEN, value))
-    return value
-
-
-def _hidden_if_secret(name: str, value: Any) -> Any:
-    return HIDDEN if _is_secret(name) else _without_secrets(value)
-
-
-def _parameter(found: re.Match[str]) -> str:
-    """A parameter of a URL, with its value hidden if it is named like a secret."""
-    return f"{found[1]}={HIDDEN}" if _is_secret(found[1]) else found[0]
-
-
-def _is_secret(name: str) -> bool:
-    return any(word in name.lower() for word in _SECRET_WORDS)
-
-
 _UNSET = {
     "path": "(the store's default)",
     "multi_tenant": "(as the index was created)",
@@ -167,6 +142,12 @@ def _shown(key: str, value: Any) -> str:
     """The value of a setting as text."""
     if value is None:
         return _UNSET.get(key, "(unset)")
+    if key == "plugin_options":
+        value = {
+            f"{plugin}.{name}": item
+            for plugin, options in value.items()
+            for name, item in options.items()
+        }
     if isinstance(value, Mapping):
         return ", ".join(f"{name}={_shown(name, item)}" for name, item in value.items()) or "(none)"
     if isinstance(value, list):

@@ -136,9 +136,15 @@ def _findings(db: str | None, app: str | None, repair: bool) -> Iterator[Finding
         message = f"standard output is {encoding}: other characters are shown as escapes"
         yield Finding("terminal", "note", message, "Set PYTHONUTF8=1.")
     settings: list[Settings] = []
+    dead: dict[str, str] = {}
     yield from _guarded("settings", _settings, db, settings)
-    yield from _guarded("plugins", _plugins, settings)
-    if app:
+    yield from _guarded("plugins", _plugins, settings, dead)
+    if dead:
+        names = ", ".join(dead)
+        message = f"index and embedder were not checked: every process that imports {names} ends"
+        remedy = "Uninstall it, or name the plugins to use: SEMANTIC_CORE_PLUGINS=NAME,NAME"
+        yield Finding("index", "problem", message, remedy)
+    elif app:
         yield from _guarded("app", _application, app, repair)
     elif settings:
         yield from _guarded("index", _index, settings[0], db, repair)
@@ -172,12 +178,19 @@ def _settings(db: str | None, into: list[Settings]) -> Iterator[Finding]:
     yield Finding("settings", "ok", f"set: {', '.join(changed)}" if changed else "all defaults")
 
 
-def _plugins(settings: list[Settings]) -> Iterator[Finding]:
+def _plugins(settings: list[Settings], dead: dict[str, str]) -> Iterator[Finding]:
+    """The plugins, each imported in a process of its own before. dead: gets why plugins end every
+    process that imports them, by name.
+    """
     from semantic_core._plugins.distributions import KERNEL
     from semantic_core._plugins.host import Plugins
+    from semantic_core.cli.plugins import causes, peculiarities, probes_of
 
     names = settings[0].values["plugins"] if settings else None
-    infos = Plugins.load(names, refuse=False).infos
+    options = settings[0].values["plugin_options"] if settings else None
+    probes = probes_of(names)
+    dead.update(causes(probes))
+    infos = Plugins.load(names, options, refuse=False, dead=dead).infos
     distributions = {KERNEL: None}
     working = []
     disabled = []
@@ -195,6 +208,9 @@ def _plugins(settings: list[Settings]) -> Iterator[Finding]:
     yield from _parts(list(distributions))
     yield from problems
     yield Finding("plugins", "ok", ", ".join(working) or "none")
+    for probe in probes:
+        for told in peculiarities(probe):
+            yield Finding("plugins", "note", told)
     if disabled:
         yield Finding("plugins", "note", f"disabled by the settings: {', '.join(disabled)}")
 

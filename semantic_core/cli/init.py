@@ -39,8 +39,8 @@ path = {path}
 # Longest passage, in characters. The default is the embedder's limit.
 # max_chars = 1000
 
-# Use only these plugins. The default is all installed plugins.
-# plugins = ["peewee", "wordllama", "markdown"]
+# Seconds that the retriever of each plugin, or a reranker that only reorders, may take in one search; 0 is no limit.
+# search_timeout = 10
 
 # [store_options]
 # durability = "full"
@@ -51,6 +51,14 @@ path = {path}
 # [freshness]
 # "*" = "24h"
 # tickets = "now"
+
+# Use only these plugins. The default is all installed plugins.
+# [plugins]
+# use = ["sqlite", "wordllama", "markdown"]
+
+# The options of a plugin, here of one that is called decay.
+# [plugins.decay]
+# half_life = 30
 
 # Limits for the cost of embedding, in the currency of the embedder's prices. A run stops at soft unless --force is
 # given, and always at hard.

@@ -10,10 +10,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from itertools import zip_longest
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from semantic_core._validation import plain_name
 from semantic_core.cli._group import REFUSED, Group
 from semantic_core.cli._options import common
 from semantic_core.cli._output import (
@@ -25,10 +26,13 @@ from semantic_core.cli._output import (
     write,
     write_json,
 )
+from semantic_core.cli.plugin_new import new
+from semantic_core.cli.plugin_test import check_plugin
 from semantic_core.errors import SemanticCoreError
 
 if TYPE_CHECKING:
     from semantic_core._plugins.host import Plugins
+    from semantic_core._plugins.probe import Probe
     from semantic_core._plugins.records import OptionInfo, PluginInfo
 
 GAP = "  "
@@ -37,22 +41,35 @@ GAP = "  "
 
 @click.group(cls=Group)
 def plugins() -> None:
-    """List plugins and show their options."""
+    """List plugins, show their options, write and test new ones."""
+
+
+plugins.add_command(new)
+plugins.add_command(check_plugin)
 
 
 @plugins.command("list", short_help="List every plugin with its status.")
+@click.option(
+    "--isolated",
+    is_flag=True,
+    help="Import each plugin in a process of its own first, to find one that ends the process.",
+)
 @common
-def list_(as_json: bool, db: str | None) -> None:
+def list_(isolated: bool, as_json: bool, db: str | None) -> None:
     """List every plugin with its status, what it provides, and the hooks it implements.
 
     The exit code is 0 even if plugins are broken: they are listed with the cause and what to do,
     and everything else keeps working.
     """
-    infos = _load(db).infos
+    listed = _load(db, isolated=isolated)
+    infos = listed.plugins.infos
     if as_json:
-        write_json([_fields(info) for info in infos])
+        write_json([{**_fields(info), **_import_of(info, listed.probes)} for info in infos])
         return
     write(_listing(infos))
+    for probe in listed.probes:
+        for told in peculiarities(probe):
+            write(visible(told))
     for info in infos:
         if info.status != "ok":
             write()
@@ -64,13 +81,14 @@ def list_(as_json: bool, db: str | None) -> None:
 @common
 @click.pass_context
 def show(context: click.Context, name: str, as_json: bool, db: str | None) -> None:
-    """Show the plugin NAME, and the options of the stores and embedders it provides.
+    """Show the plugin NAME, its options, and those of the stores and embedders it provides.
 
-    NAME is the name of the plugin or of its distribution. A broken plugin is shown with the cause
-    and what to do. If several plugins have this name, the JSON contains the first. Exit code 2 if
-    there is no such plugin.
+    Of its own options the value is shown, and where it was set. NAME is the name of the plugin or
+    of its distribution. A broken plugin is shown with the cause and what to do. If several plugins
+    have this name, the JSON contains the first. Exit code 2 if there is no such plugin.
     """
-    loaded = _load(db)
+    listed = _load(db)
+    loaded = listed.plugins
     chosen = [info for info in loaded.infos if info.name == name]
     if not chosen and name:
         chosen = [info for info in loaded.infos if info.distribution == name]
@@ -81,13 +99,13 @@ def show(context: click.Context, name: str, as_json: bool, db: str | None) -> No
             write_json({"error": {"code": "PluginUnknown", "message": message, "hint": ""}})
         context.exit(REFUSED)
     if as_json:
-        write_json({**_fields(chosen[0]), "options": _options(loaded, chosen[0])})
+        write_json({**_fields(chosen[0]), "options": _options(listed, chosen[0])})
         return
     for place, info in enumerate(chosen):
         if place:
             write()
         write("\n".join(_facts(info)))
-        for kind, providers in _options(loaded, info).items():
+        for kind, providers in _options(listed, info).items():
             for provider, options in providers.items():
                 write()
                 write(f"Options of the {kind} {visible(provider)}:{'' if options else ' none'}")
@@ -95,29 +113,94 @@ def show(context: click.Context, name: str, as_json: bool, db: str | None) -> No
                     write(_option_table(options))
 
 
-def _load(db: str | None) -> Plugins:
+class _Listed(NamedTuple):
+    """The plugins, and where each of their options was set, by plugin and option. probes: how each
+    was imported in another process, if that was asked for.
+    """
+
+    plugins: Plugins
+    sources: Mapping[tuple[str, str], str]
+    probes: Sequence[Probe] = ()
+
+
+SLOW = 1.0
+"""Seconds from which the import of a plugin is worth a word: every command waits for it."""
+
+
+def peculiarities(probe: Probe) -> Iterator[str]:
+    """What a user should know about the import of a plugin that works: its time, and output."""
+    if not probe.cause and probe.seconds >= SLOW:
+        yield f"{probe.plugin} takes {probe.seconds:.1f} s to import; every command waits for it"
+    if probe.changed:
+        names = ", ".join(probe.changed)
+        yield f"{probe.plugin} changes semantic-core itself when it is imported: {names}"
+    if probe.output:
+        yield f"{probe.plugin} prints when it is imported: {probe.output}"
+
+
+def _import_of(info: PluginInfo, probes: Sequence[Probe]) -> dict[str, Any]:
+    """How a plugin was imported in another process, as JSON; {} if it was not."""
+    for probe in probes:
+        if (probe.plugin, probe.distribution) == (info.name, info.distribution):
+            seconds = round(probe.seconds, 3)
+            told = {"seconds": seconds, "output": probe.output, "changed": list(probe.changed)}
+            return {"import": told}
+    return {}
+
+
+def _load(db: str | None, *, isolated: bool = False) -> _Listed:
     """All plugins, with those that the settings disable.
 
-    What a plugin prints when it is imported goes to standard error.
+    isolated: import each in another process before. What a plugin prints when it is imported goes
+    to standard error.
     """
     from semantic_core._config import read_config
     from semantic_core._plugins.discovery import built_in, installed
     from semantic_core._plugins.host import Plugins
+    from semantic_core._plugins.options import GivenOptions
 
+    dead: Mapping[str, str] = {}
+    probes: Sequence[Probe] = ()
     with redirect_stdout(sys.stderr):
         try:
             settings = read_config(overrides={"path": db})
             names = settings.values["plugins"]
+            options = settings.values["plugin_options"]
+            if isolated:
+                probes = probes_of(names)
+                dead = causes(probes)
             if names is None or settings.sources["plugins"].startswith("environment"):
-                return Plugins.load(refuse=False)
-            if not names:
+                loaded = Plugins.load(options=options, refuse=False, dead=dead)
+            elif not names:
                 own = built_in()
                 reserved = [record.info.name for record in own]
-                return Plugins([*installed((), reserved), *own])
-            return Plugins.load(names, refuse=False)
+                loaded = Plugins([*installed((), reserved, GivenOptions(options)), *own])
+            else:
+                loaded = Plugins.load(names, options, refuse=False, dead=dead)
+            return _Listed(loaded, settings.of_plugins, probes)
         except SemanticCoreError as error:
             complain(error.message, error.hint)
-            return Plugins.load(refuse=False)
+            if isolated:
+                probes = probes_of(None)
+            return _Listed(Plugins.load(refuse=False, dead=causes(probes)), {}, probes)
+
+
+def probes_of(names: Sequence[str] | None) -> Sequence[Probe]:
+    """A probe of each plugin that a command would import. names: those in the settings, if they
+    name any.
+    """
+    from semantic_core._plugins.discovery import ALL_INSTALLED, wanted_by_environment
+    from semantic_core._plugins.probe import probe_all
+
+    wanted = wanted_by_environment() if names is None else names
+    if wanted is not None and ALL_INSTALLED in wanted:
+        wanted = None
+    return probe_all(wanted)
+
+
+def causes(probes: Sequence[Probe]) -> Mapping[str, str]:
+    """Why plugins must not be imported here, by name."""
+    return {probe.plugin: probe.cause for probe in probes if probe.cause}
 
 
 def _fields(info: PluginInfo) -> dict[str, Any]:
@@ -136,14 +219,31 @@ def _fields(info: PluginInfo) -> dict[str, Any]:
     }
 
 
-def _options(loaded: Plugins, info: PluginInfo) -> dict[str, dict[str, list[dict[str, str]]]]:
-    """The options of each store and embedder a plugin provides: kind -> provider -> options."""
+def _options(listed: _Listed, info: PluginInfo) -> dict[str, dict[str, list[dict[str, str]]]]:
+    """The options of a plugin, and of each store and embedder that it provides: kind -> name ->
+    options.
+    """
     found: dict[str, dict[str, list[dict[str, str]]]] = {}
+    if info.options:
+        own = [_own_option(option, info.name, listed.sources) for option in info.options]
+        found["plugin"] = {info.name: own}
     for kind in ("store", "embedder"):
         for provider in info.provides.get(kind, ()):
-            options = [_option_fields(option) for option in loaded.options_of(kind, provider)]
-            found.setdefault(kind, {})[provider] = options
+            options = listed.plugins.options_of(kind, provider)
+            fields = [_option_fields(option) for option in options]
+            found.setdefault(kind, {})[provider] = fields
     return found
+
+
+def _own_option(
+    option: OptionInfo, plugin: str, sources: Mapping[tuple[str, str], str]
+) -> dict[str, str]:
+    """An option of a plugin itself, with its value and where that was set."""
+    source = "default"
+    for (name, of), place in sources.items():
+        if of == option.name and plain_name(name) == plain_name(plugin):
+            source = place
+    return {**_option_fields(option), "value": option.value or option.default, "from": source}
 
 
 def _option_fields(option: OptionInfo) -> dict[str, str]:
@@ -253,11 +353,12 @@ def _option_table(options: Sequence[Mapping[str, str]]) -> str:
     from rich.table import Table
     from rich.text import Text
 
+    fields = [name for name in ("name", "type", "value", "from", "default") if name in options[0]]
     table = Table(box=None, padding=(0, len(GAP), 0, len(GAP)), pad_edge=False, header_style="bold")
-    for heading in ("name", "type", "default", "description"):
+    for heading in (*fields, "description"):
         table.add_column(heading, overflow="fold")
     for option in options:
-        cells = (option["name"], option["type"], option["default"], option["doc"])
+        cells = [*(option[field] for field in fields), option["doc"]]
         table.add_row(*map(Text, map(visible, cells)))
     return render(table, width=table_width())
 

@@ -9,6 +9,7 @@ rows.
 
 - index, declaration: what is declared on a model. contract, base: the adapter of an ORM.
 - columns, statements, places, stand_ins: helpers that adapters are written with.
+- aio: how an adapter uses an ORM of asyncio. Not imported here: asyncio is only loaded if needed.
 - outbox, consumers, paging, sql, dialects, tables: pending changes in the application's database.
 - triggers, trigger_ddl, migrations: how writes are captured.
 - sync, processing, pending, worker: when and how pending changes are processed.
@@ -29,7 +30,7 @@ from semantic_core.orm.leftovers import NoIndexes, follow_leftovers
 from semantic_core.orm.maintenance import VerifyReport
 from semantic_core.orm.outbox import AbortedChange, OutboxStatus, PendingChange, SqlOutbox
 from semantic_core.orm.places import project_folder, usual_place
-from semantic_core.orm.sql import Sql
+from semantic_core.orm.sql import Sql, by_name
 from semantic_core.orm.stand_ins import CorePerDatabase
 from semantic_core.orm.statements import (
     CHANGES_TABLES,
@@ -71,6 +72,7 @@ __all__ = [
     "VerifyReport",
     "bind_declared",
     "build_table",
+    "by_name",
     "declare",
     "dialect_named",
     "first_word",

@@ -184,7 +184,9 @@ class BaseORMAdapter(AdapterContract):
             self.strategy = "manual"
             return
         self.core = core
-        self.declaration = attrs.evolve(declaration.named_after(self.table), is_row=self.is_row)
+        self.declaration = attrs.evolve(
+            declaration.named_after(self.table), is_row=self.is_row, kind_of=self.kind_of
+        )
         self.check_fields()
         self._connected = False
         self.backfill = "background"

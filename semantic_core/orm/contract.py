@@ -20,7 +20,7 @@ import attrs
 from semantic_core._interruption import cut_cleanly
 from semantic_core._validation import did_you_mean
 from semantic_core.errors import ConfigError, is_interruption
-from semantic_core.orm.declaration import Declaration, FieldPath, as_text, uuid_text
+from semantic_core.orm.declaration import Declaration, FieldKind, FieldPath, as_text, uuid_text
 from semantic_core.orm.sql import Sql
 from semantic_core.orm.tables import Dialect, Table
 from semantic_core.types import Document, Failure, Ref
@@ -57,8 +57,10 @@ class AdapterContract(ABC):
     Adapters derive from `BaseORMAdapter`, which implements this class.
     """
 
-    placeholder: ClassVar[str] = ""
-    """The parameter placeholder of `execute`; "" means "?" on SQLite and "%s" elsewhere."""
+    placeholder: str = ""
+    """The parameter placeholder of `execute`; "" means "?" on SQLite and "%s" elsewhere. One with a
+    1 in it, such as "$1" or ":p1", is numbered; see `Sql`.
+    """
     install_step: ClassVar[str] = "call init_database()"
     """The step that installs the indexes of an application, as messages name it."""
     same_transaction: bool = False
@@ -162,6 +164,13 @@ class AdapterContract(ABC):
         """Release this thread's connection. An idle worker thread calls this."""
         return
 
+    def close(self) -> None:
+        """Release what the adapter holds for its database besides connections of threads, such as
+        the thread of an `AsyncBridge`. Called when the core is closed; the adapter of another core
+        may still be in use, and then takes it anew. The default does nothing.
+        """
+        return
+
     def atomic(self) -> AbstractContextManager[Any]:
         """Return a block in which the statements of `execute` are one transaction.
 
@@ -225,6 +234,23 @@ class AdapterContract(ABC):
                 table = self.inspect(owner.relations[name].model)
         return tuple(found)
 
+    @cached_property
+    def prefetched(self) -> tuple[str, ...]:
+        """Dotted paths of all relations that the declaration reads, those to several rows included.
+        For an ORM that loads no relation while a row is read: then `load` has to load these.
+        """
+        found: dict[str, None] = {}
+        for path in self.declaration.paths:
+            tables = list(self._family)
+            parts = path.split(".")
+            for depth, name in enumerate(parts):
+                owner = _owner_of_relation(tables, name)
+                if owner is None:
+                    break
+                found[".".join(parts[: depth + 1])] = None
+                tables = list(self._lineage(self.inspect(owner.relations[name].model)))
+        return tuple(found)
+
     def is_row(self, value: object) -> bool:
         """Whether a value is a row of this model or of a related one. A row counts as one value,
         even where it is iterable.
@@ -249,6 +275,34 @@ class AdapterContract(ABC):
                         reached += self._lineage(self.inspect(model))
                 tables = reached
         return tuple(dict.fromkeys(found))
+
+    def kind_of(self, instance: object, name: str) -> FieldKind:
+        """What this attribute of a row of this model, or of a related one, is in its table."""
+        return self._kinds_of(type(instance)).get(name, "")
+
+    def _kinds_of(self, row_type: type) -> Mapping[str, FieldKind]:
+        known = self._kinds.get(row_type)
+        if known is None:
+            known = self._read_kinds(row_type)
+            self._kinds[row_type] = known
+        return known
+
+    @cached_property
+    def _kinds(self) -> dict[type, Mapping[str, FieldKind]]:
+        return {}
+
+    def _read_kinds(self, row_type: type) -> Mapping[str, FieldKind]:
+        """The kinds of the attributes of a class of rows; {} for any other class."""
+        model = next((base for base in row_type.__mro__ if base in self._row_types), None)
+        found: dict[str, FieldKind] = {}
+        if model is None:
+            return found
+        for table in self._lineage(self.inspect(model)):
+            for name in table.relations:
+                found.setdefault(name, "one" if table.leads_to_one(name) else "many")
+            for attribute in table.columns:
+                found.setdefault(attribute, "column")
+        return found
 
     @cached_property
     def tenant_column(self) -> str | None:

@@ -26,7 +26,7 @@ from enum import Enum
 from functools import lru_cache, partial
 from operator import attrgetter
 from types import FunctionType
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import attrs
@@ -44,6 +44,13 @@ the instance.
 IsRow = Callable[[object], bool]
 """Whether a value is a row. A row is one value, even if it is iterable as pydantic's models are."""
 
+FieldKind = Literal["column", "one", "many", ""]
+"""What an attribute of a row is: a column of its table, a relation to one row or to several, or ""
+for anything else, such as a property.
+"""
+KindOf = Callable[[object, str], FieldKind]
+"""The kind of an attribute of a row, by its name."""
+
 DEFAULT_NAME = "search"
 """The usual attribute of an index. Its collection then has the name of the table."""
 TITLE = "title"
@@ -55,17 +62,24 @@ def never(value: object) -> bool:
     return False
 
 
-def read(instance: object, field: FieldPath, is_row: IsRow = never) -> list[Any]:
+def unknown(instance: object, name: str) -> FieldKind:
+    """A `KindOf` for instances of which nothing is known."""
+    return ""
+
+
+def read(
+    instance: object, field: FieldPath, is_row: IsRow = never, kind_of: KindOf = unknown
+) -> list[Any]:
     """The values of a field of an instance: usually one, none if a value on the path is None,
     several through a to-many relation.
     """
     if callable(field):
-        return _unfolded(field(instance), is_row)
+        return _unfolded(field(instance), "", is_row)
     values = [instance]
     for name in field.split("."):
         reached: list[Any] = []
         for value in values:
-            reached += _unfolded(_attribute(value, name), is_row)
+            reached += _unfolded(_attribute(value, name), kind_of(value, name), is_row)
         values = reached
     return values
 
@@ -82,22 +96,59 @@ def _attribute(instance: object, name: str) -> object:
         raise
 
 
-def _unfolded(value: object, is_row: IsRow) -> list[Any]:
-    """The values that one attribute stands for: none for None, the items of an iterable, the rows
-    of a related manager or query.
+def _unfolded(value: object, kind: FieldKind, is_row: IsRow) -> list[Any]:
+    """The values that one attribute stands for: none for None, the rows of a relation, the items of
+    a list.
+
+    What the table declares decides. A row is one value, and so is what a column holds unless it is
+    a list: a network address, for example, can be iterated over as well. Only what a property or a
+    callable returns is judged by its looks.
     """
     if value is None:
         return []
-    if is_row(value):
+    if kind == "one" or is_row(value):
         return [value]
-    every = getattr(value, "all", None)
-    if callable(every) and not isinstance(value, type) and hasattr(value, "filter"):
-        value = every()
-    if isinstance(value, str | bytes | bytearray | memoryview | Mapping):
+    if isinstance(value, list | tuple | set | frozenset):
+        return _existing(value)
+    if kind == "many":
+        return _existing(_related(value))
+    if kind == "column" or isinstance(value, str | bytes | bytearray | memoryview | Mapping):
         return [value]
+    if _is_manager(value):
+        return _existing(_related(value))
     if not isinstance(value, Iterable):
         return [value]
-    return [item for item in value if item is not None]
+    items = list(value)
+    return [value] if _gives_fields(value, items) else _existing(items)
+
+
+def _existing(values: Iterable[Any]) -> list[Any]:
+    return [value for value in values if value is not None]
+
+
+def _related(value: Any) -> Any:
+    """The rows of a to-many relation: the relation itself, or ``all()`` of a related manager."""
+    return value if isinstance(value, Iterable) else value.all()
+
+
+def _is_manager(value: object) -> bool:
+    """Whether it is a related manager, as Django has them. Rows of some ORMs have the same methods,
+    as class methods.
+    """
+    if isinstance(value, type | Iterable):
+        return False
+    methods = (getattr(value, "all", None), getattr(value, "filter", None))
+    return all(getattr(method, "__self__", None) is value for method in methods)
+
+
+def _gives_fields(value: object, items: list[Any]) -> bool:
+    """Whether iterating over a value gave its own attributes as (name, value), as with pydantic's
+    models: then it is one value.
+    """
+    first = items[0] if items else None
+    if not isinstance(first, tuple) or len(first) != 2:
+        return False
+    return isinstance(first[0], str) and first[0] in getattr(value, "__dict__", ())
 
 
 def as_text(value: object) -> str:
@@ -284,7 +335,7 @@ class Declaration:
     counts as deleted. tenant: the field or callable that names the tenant of a row. watch_fields:
     columns that callables read; without it triggers capture changes of every column if there are
     callables. version: increase it when a callable gives other values though its own source is the
-    same. is_row: distinguishes a row from a list of values; adapters supply it.
+    same. is_row, kind_of: distinguish rows and relations from other values; adapters supply them.
     """
 
     collection: str
@@ -300,6 +351,7 @@ class Declaration:
     language: str | None
     version: int
     is_row: IsRow = attrs.field(default=never, eq=False, repr=False)
+    kind_of: KindOf = attrs.field(default=unknown, eq=False, repr=False)
     fingerprint: str = attrs.field(init=False, eq=False, repr=False)
     """16 hex digits that change when the documents of the same rows would change.
 
@@ -312,7 +364,7 @@ class Declaration:
     def _computed_fingerprint(self) -> str:
         values: dict[str, Any] = {}
         for field in attrs.fields(Declaration):
-            if field.name not in ("is_row", "fingerprint"):
+            if field.name not in ("is_row", "kind_of", "fingerprint"):
                 values[field.name] = getattr(self, field.name)
         text = json.dumps(values, default=_fingerprint_of, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -388,7 +440,7 @@ class Declaration:
 
     def read(self, instance: object, field: FieldPath) -> list[Any]:
         """The values of a field of a row."""
-        return read(instance, field, self.is_row)
+        return read(instance, field, self.is_row, self.kind_of)
 
     def wants(self, instance: object) -> bool:
         """Whether this row, as it is now, belongs into the index."""

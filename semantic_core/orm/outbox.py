@@ -217,7 +217,7 @@ class SqlOutbox:
         consumer: the one index that the changes belong to; "" means every index. execute: of the
         transaction that they become part of; None uses the outbox's own connection.
         """
-        run = execute or self.sql.execute
+        run = self.sql.execute if execute is None else self.sql.numbered(execute)
         for chunk in chunks(keys):
             values = self.sql.rows_of_params(4, len(chunk))
             params: list[str] = []

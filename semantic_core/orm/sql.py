@@ -9,6 +9,7 @@ Tested by tests/orm/test_outbox.py, tests/orm/test_triggers.py.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import wraps
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -29,6 +30,11 @@ CHUNK = 200
 the limit of old SQLite libraries.
 """
 
+_SLOT = "\0"
+"""Stands for a parameter until its number is known. No statement can contain it otherwise:
+`identifier` refuses names with it, and databases texts.
+"""
+
 Item = TypeVar("Item")
 
 
@@ -39,19 +45,52 @@ class Sql:
     execute: runs one statement with its parameters and returns its rows, [] where there are none.
     Without parameters it runs the statement as it is written. dialect: "sqlite", "postgresql" or
     "mysql"; ConfigError for any other. placeholder: how the driver marks a parameter; "" means "?"
-    on SQLite and "%s" elsewhere. param: the placeholder of one parameter.
+    on SQLite and "%s" elsewhere. One with a 1 in it is numbered: "$1" gives $1, $2, $3, and so do
+    ":1", ":p1" and "%(p1)s"; for the latter two `by_name` makes the mapping that drivers want.
+    param: what stands for one parameter in statements for the ``execute`` of this object, and for
+    functions that `numbered` made.
 
     It has no state: threads may share it as far as they may share ``execute``.
     """
 
-    execute: Execute
+    _given: Execute = attrs.field(alias="execute")
     dialect: Dialect = attrs.field(converter=check_dialect)
     placeholder: str = ""
     param: str = attrs.field(init=False)
+    execute: Execute = attrs.field(init=False, eq=False, repr=False)
 
     @param.default
     def _usual_param(self) -> str:
+        return _SLOT if "1" in self._style else self._style
+
+    @execute.default
+    def _numbering(self) -> Execute:
+        return self.numbered(self._given)
+
+    @property
+    def _style(self) -> str:
+        """The placeholder of the first parameter."""
         return self.placeholder or placeholder_of(self.dialect)
+
+    def numbered(self, execute: Execute) -> Execute:
+        """The same function for statements with the placeholders of this object. A function whose
+        placeholders have no numbers is returned as it is.
+        """
+        if self.param != _SLOT:
+            return execute
+
+        @wraps(execute)
+        def run(sql: str, params: Sequence[Any]) -> Sequence[Sequence[Any]]:
+            return execute(self._with_numbers(sql), params)
+
+        return run
+
+    def _with_numbers(self, sql: str) -> str:
+        first, *others = sql.split(_SLOT)
+        parts = [first]
+        for number, text in enumerate(others, 1):
+            parts += (self._style.replace("1", str(number)), text)
+        return "".join(parts)
 
     def params(self, count: int) -> str:
         """The placeholders of several parameters, with commas between them."""
@@ -73,7 +112,7 @@ class Sql:
         """SQL for a statement with parameters. Drivers that use percent signs for parameters take a
         doubled one for a literal one.
         """
-        return sql.replace("%", "%%") if "%" in self.param else sql
+        return sql.replace("%", "%%") if "%" in self._style else sql
 
     def value(self, sql: str, params: Sequence[Any] = ()) -> Any:
         """The first column of the first row; None if there is no row."""
@@ -96,6 +135,13 @@ class Sql:
         """Whether there is a table or view of this name."""
         sql, params = table_query(self.dialect, name, self.param)
         return bool(self.value(sql, params))
+
+
+def by_name(params: Sequence[Any], prefix: str = "p") -> dict[str, Any]:
+    """Parameters as drivers with named placeholders want them: {"p1": ..., "p2": ...} for the
+    placeholder ":p1" or "%(p1)s". prefix: what stands before the number.
+    """
+    return {f"{prefix}{number}": value for number, value in enumerate(params, 1)}
 
 
 def chunks(items: Iterable[Item], size: int = CHUNK) -> Iterator[list[Item]]:

@@ -730,9 +730,14 @@ class SyncCoordinator:
         return False
 
     def close(self) -> None:
-        """Stop the worker thread, and ignore commits from now on."""
+        """Stop the worker thread, ignore commits from now on, and close the adapter."""
         self.stop()
         self._leave_outbox()
+        try:
+            self._first.close()
+        except Exception:  # noqa: BLE001
+            # The database may be gone; the store has to be closed nevertheless.
+            log.warning("%s could not be closed.", self._first, exc_info=True)
 
     def stop(self) -> None:
         """Stop background work. The pending changes of the index stay in the outbox."""

@@ -135,9 +135,9 @@ _workers: WeakSet[Worker] = WeakSet()
 
 
 @atexit.register
-def _end_before_the_interpreter() -> None:
-    """Stop all workers. A thread that the interpreter ends while it runs native code, an embedder's
-    for example, may crash the whole process.
+def end_all_workers() -> None:
+    """Stop all workers before the interpreter ends. A thread that the interpreter ends while it
+    runs native code, an embedder's for example, may crash the whole process.
     """
     until = monotonic() + AT_EXIT
     workers = list(_workers)

@@ -20,6 +20,7 @@ from semantic_core import SemanticCore
 from semantic_core.orm import BaseORMAdapter, SemanticIndex
 from semantic_core.testing import HashEmbedder
 
+FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 BLUEPRINTS = ROOT / "adapters_blueprints"
@@ -49,7 +50,7 @@ def public(file: Path) -> Iterator[str]:
     for each in ast.parse(file.read_text(encoding="utf-8")).body:
         if isinstance(each, ast.ClassDef) and not each.name.startswith("_"):
             yield each.name
-        elif isinstance(each, ast.FunctionDef) and not each.name.startswith("_"):
+        elif isinstance(each, FUNCTIONS) and not each.name.startswith("_"):
             names = [argument.arg for argument in (*each.args.args, *each.args.kwonlyargs)]
             if each.args.kwarg is not None:
                 names.append(f"**{each.args.kwarg.arg}")
@@ -89,7 +90,7 @@ def imported(name: str) -> ModuleType:
     return sys.modules[name]
 
 
-@pytest.mark.parametrize("name", ["Django", "SQLAlchemy"])
+@pytest.mark.parametrize("name", ["Django", "SQLAlchemy", "Tortoise", "Pony"])
 def test_the_readme_lists_what_a_file_offers(name: str) -> None:
     file = BLUEPRINTS / f"{name.lower()}_adapter.py"
     wanted = {"SemanticIndex", *public(file)}
@@ -104,8 +105,8 @@ def test_the_readme_lists_methods_an_adapter_has() -> None:
 
 
 def test_the_readme_repeats_no_model_of_the_recipes() -> None:
-    assert 'SemanticIndex(["' not in "".join(files_of(README).values())
-    assert set(files_of(README)) == {"library_async.py"}
+    assert 'SemanticIndex(["' not in files_of(README)["library_async.py"]
+    assert set(files_of(README)) == {"library_async.py", "library_pony.py"}
 
 
 def test_the_app_of_the_recipe_is_the_one_that_is_migrated_here() -> None:
@@ -116,3 +117,7 @@ def test_the_app_of_the_recipe_is_the_one_that_is_migrated_here() -> None:
 def test_the_async_session_of_the_page_is_followed(files: Path, core: SemanticCore) -> None:
     imported("library").Article.__dict__["search"].sync = "background"
     assert asyncio.run(imported("library_async").story(core)) == ["Tasks"]
+
+
+def test_the_entities_of_the_page_are_found(files: Path, core: SemanticCore) -> None:
+    assert imported("library_pony").story(core) == ["Ann"]

@@ -42,8 +42,9 @@ def tricks(source: str) -> list[str]:
     return found
 
 
-def test_there_is_one_for_django_and_one_for_sqlalchemy() -> None:
-    assert [path.name for path in BLUEPRINTS] == ["django_adapter.py", "sqlalchemy_adapter.py"]
+def test_there_is_one_for_each_of_these_orms() -> None:
+    names = [path.name.removesuffix("_adapter.py") for path in BLUEPRINTS]
+    assert names == ["django", "pony", "sqlalchemy", "tortoise"]
 
 
 @pytest.mark.parametrize("path", BLUEPRINTS, ids=lambda path: path.name)

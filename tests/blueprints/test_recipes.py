@@ -46,6 +46,7 @@ RECIPES = [
         "integrations/django",
         "integrations/sqlalchemy",
         "integrations/fastapi",
+        "integrations/async_orms",
         "testing_your_app",
     )
 ]

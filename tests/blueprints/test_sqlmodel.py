@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from alchemy_harness import SQLAlchemyHarness
+from pydantic import BaseModel
 from sqlalchemy import Engine, MetaData, create_engine
 from sqlalchemy_adapter import SemanticIndex, init_database
 from sqlmodel import Field, Relationship, Session, SQLModel
@@ -39,7 +40,7 @@ class SQLModelHarness(SQLAlchemyHarness):
         self.limits = {**self.limits, **LIMITS}
 
 
-@pytest.mark.parametrize("kind", ["sqlite3"])
+@pytest.mark.parametrize("kind", ["sqlite3", "postgresql"])
 @pytest.mark.parametrize("check", adapter_checks(trees=TREES), ids=str)
 def test_the_adapter_keeps_the_contract_for_sqlmodel(
     check: Check, kind: str, keep: Callable[[str, Any], Any]
@@ -120,3 +121,22 @@ def test_a_pydantic_model_that_is_no_table_may_have_one_too() -> None:
 
     assert "search" not in Part.model_fields
     assert any(model is Part for model, index in SemanticIndex.declared())
+
+
+class Price(BaseModel):
+    """A value of pydantic's that is no row: iterable over its fields."""
+
+    amount: int
+    currency: str
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.currency}"
+
+
+def test_a_value_of_pydantic_is_one_value_in_every_field(shop: Engine) -> None:
+    priced = Tool.search.declaration.read(
+        Tool(title="Loom"), lambda tool: Price(amount=3, currency="EUR")
+    )
+    assert list(map(str, priced)) == ["3 EUR"]
+    several = [Price(amount=1, currency="EUR"), Price(amount=2, currency="EUR")]
+    assert Tool.search.declaration.read(Tool(title="Loom"), lambda tool: several) == several

@@ -11,9 +11,8 @@ from commands import call
 from semantic_core.cli import blueprint as command
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = {
-    name: ROOT / "adapters_blueprints" / f"{name}_adapter.py" for name in ("django", "sqlalchemy")
-}
+NAMES = ("django", "pony", "sqlalchemy", "tortoise")
+FILES = {name: ROOT / "adapters_blueprints" / f"{name}_adapter.py" for name in NAMES}
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -78,7 +77,7 @@ def test_a_folder_that_is_not_there_is_named() -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (("pony",), "'pony' is not one of 'django', 'sqlalchemy'"),
+        (("ormar",), "'ormar' is not one of 'django', 'pony', 'sqlalchemy', 'tortoise'"),
         (("--output", "adapter.py"), "--output needs the NAME of an adapter."),
         (("django", "--force"), "--force needs --output."),
     ],

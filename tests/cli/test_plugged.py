@@ -11,8 +11,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from commands import answer, call, install
+
+from semantic_core.cli import cli
 
 MOODY = """
 from pathlib import Path
@@ -192,13 +195,97 @@ def test_with_json_standard_output_holds_the_answer_alone_whatever_plugins_write
         assert f"hello from {one}" in err
 
 
-@pytest.mark.parametrize(
-    "args", ["documents list", "stats", "queue status", "plugins show moody_plugin", "doctor"]
-)
-def test_every_command_keeps_its_json_apart_from_what_plugins_write(
-    chatty: Path, args: str
+APP = """
+import os
+print("hello from an application")
+os.write(1, b"hello from its file descriptor\\n")
+from semantic_core import SemanticCore
+from semantic_core.testing import HashEmbedder
+
+class Follower:
+    def sync(self, *args, **options): ...
+    def close(self): ...
+
+def core():
+    print("hello from a function")
+    core = SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[])
+    core.follow(Follower())
+    return core
+"""
+ARGUMENTS: dict[str, str] = {
+    "ingest": "notes",
+    "search": "repeat",
+    "documents show": "loops.txt",
+    "documents delete": "loops.txt",
+    "queue cancel": "no-job",
+    "outbox drop": "--yes",
+    "outbox forget": "notes --yes",
+    "worker": "--once",
+    "blueprint": "django",
+    "plugins list": "--isolated",
+    "plugins show": "moody_plugin",
+    "backup": "copy.db",
+    "restore": "copy.db --yes",
+}
+"""What commands need, besides those that need nothing."""
+
+
+def leaves(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[str]:
+    """Every command that is no group, as it is typed."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from leaves(command, (*path, name))
+        else:
+            yield " ".join([*path, name])
+
+
+def values_in(text: str) -> list[object]:
+    """The JSON values that a text consists of. Raises ValueError for anything between them."""
+    values = []
+    place = 0
+    while text[place:].strip():
+        place += len(text[place:]) - len(text[place:].lstrip())
+        value, place = json.JSONDecoder().raw_decode(text, place)
+        values.append(value)
+    return values
+
+
+@pytest.mark.parametrize("command", list(leaves(cli)))
+def test_every_command_keeps_its_json_apart_from_what_plugins_and_applications_write(
+    chatty: Path, command: str
 ) -> None:
-    assert "hello" not in json.dumps(answer(*args.split()))
+    (chatty / "chatty_app.py").write_text(APP)
+    sys.modules.pop("chatty_app", None)
+    if command == "restore":
+        assert call("backup", "copy.db").exit_code == 0
+    words = [*command.split(), *ARGUMENTS.get(command, "").split()]
+    by_app = call(*command.split(), "--help").output.count("--app")
+    if by_app:
+        words += ["--app", "chatty_app:core"]
+    result = call(*words, "--json")
+    assert len(values_in(result.stdout)) == 1, result.stdout
+    assert "UsageError" not in result.stdout
+    if by_app:
+        assert "hello from an application" in result.stderr
+
+
+def test_what_an_application_writes_to_the_file_itself_is_kept_apart_too(chatty: Path) -> None:
+    (chatty / "chatty_app.py").write_text(APP)
+    process = in_a_process("verify", "--app", "chatty_app:core", "--json", site=chatty)
+    out, err = process.communicate()
+    assert len(values_in(out)) == 1, out
+    assert "hello from its file descriptor" in err and "hello from a function" in err
+
+
+def test_a_command_that_is_not_there_is_an_error_in_json_whatever_plugins_write(
+    chatty: Path,
+) -> None:
+    process = in_a_process("serch", "--json", site=chatty)
+    out, _ = process.communicate()
+    assert process.returncode == 2
+    assert json.loads(out)["error"]["code"] == "UsageError"
 
 
 def test_without_json_a_plugin_writes_where_it_likes(chatty: Path) -> None:

@@ -93,6 +93,28 @@ def with_rows(kept: Any, rows: Any) -> Any:
     return attrs.evolve(kept, rows=tuple(rows))
 
 
+# --- stores: lists in metadata --------------------------------------------------------------------
+
+
+@caught_by("a_list_that_matches_twice_is_found_once")
+class WordsOncePerMatchingItem(MemoryStore):
+    """Joins documents with the items of their lists, and forgets to take each document once."""
+
+    def words(self, text, limit, scope):
+        found = super().words(text, limit, scope)
+        ids = []
+        scores = []
+        for id, score in zip(found.ids, found.scores, strict=True):
+            matching = 1
+            for condition in scope.filter.conditions:
+                held = self.get(id.ref).metadata.get(condition.key, ())
+                if condition.operator == "in" and isinstance(held, tuple):
+                    matching = max(matching, len(set(held) & set(condition.values)))
+            ids += [id] * matching
+            scores += [score] * matching
+        return Ranking(found.source, tuple(ids[:limit]), tuple(scores[:limit]))
+
+
 # --- stores: revisions ----------------------------------------------------------------------------
 
 

@@ -35,6 +35,7 @@ PUBLIC = {
     "filters",
     "hookspecs",
     "orm",
+    "orm.aio",
     "orm.migrations",
     "permissions",
     "protocols",

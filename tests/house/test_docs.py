@@ -234,6 +234,8 @@ def test_every_setting_is_described_with_its_default(tmp_path: Path) -> None:
     wanted = {}
     for key, default, _ in read_config(environment={}, start=tmp_path).items():
         variable = f"SEMANTIC_CORE_{key.upper()}" + ("__NAME" if default == {} else "")
+        if key == "plugin_options":
+            variable = "SEMANTIC_CORE_PLUGINS__NAME__OPTION"
         shown_default = "empty" if default == {} else "none" if default is None else f"`{default}`"
         wanted[f"`{key}`"] = (f"`{variable}`", shown_default)
     assert told == wanted

@@ -150,8 +150,9 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if uv
         else [programs / "python", "-m", "pip", "install"]
     )
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    _install_from_registry([*install, *settings["project"]["dependencies"]], work)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    needs = [*project["dependencies"], *project["optional-dependencies"]["testing"]]
+    _install_from_registry([*install, *needs], work)
     checked(*install, "--no-deps", "--no-index", *sorted(wheels.glob("*.whl")), cwd=work)
     return programs
 
@@ -244,7 +245,7 @@ def test_the_good_plugin_does_its_work_beside_the_broken_ones(
 
 
 def test_the_installed_kernel_prints_the_blueprints(scripts: Path, tmp_path: Path) -> None:
-    for name in ("django", "sqlalchemy"):
+    for name in ("django", "pony", "sqlalchemy", "tortoise"):
         file = ROOT / "adapters_blueprints" / f"{name}_adapter.py"
         printed = checked(scripts / "semantic-core", "blueprint", name, cwd=tmp_path)
         assert printed == file.read_text("utf-8")

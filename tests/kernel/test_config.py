@@ -23,12 +23,14 @@ KEYS = [
     "multi_tenant",
     "max_chars",
     "plugins",
+    "plugin_options",
     "store_options",
     "embedder_options",
     "freshness",
     "budget",
     "batch",
     "ledger",
+    "search_timeout",
 ]
 
 

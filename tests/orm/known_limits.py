@@ -30,6 +30,8 @@ ADAPTERS = {
     ),
     "Django": ("tests/blueprints/django_harness.py", ("sqlite", "postgresql")),
     "SQLAlchemy": ("tests/blueprints/alchemy_harness.py", ("sqlite", "postgresql", "mysql")),
+    "Tortoise": ("tests/blueprints/tortoise_harness.py", ("sqlite", "postgresql")),
+    "Pony": ("tests/blueprints/pony_harness.py", ("sqlite",)),
 }
 """Where the harness of each adapter is, and the databases it is checked on."""
 

@@ -245,6 +245,16 @@ class WhateverCanBeIteratedOverIsMany(MiniKitAdapter):
         return False
 
 
+@caught_by("a_related_row_is_no_manager_though_it_has_the_methods_of_one")
+class WhateverHasAllIsAManager(MiniKitAdapter):
+    def is_row(self, value):
+        return False
+
+    def kind_of(self, instance, name):
+        value = getattr(instance, name, None)
+        return "many" if hasattr(value, "all") else super().kind_of(instance, name)
+
+
 @caught_by("a_row_that_takes_its_own_fields_only_has_its_hit")
 class HitsAreSetAsOthersAre(MiniKitAdapter):
     def search(self, *args, **options):

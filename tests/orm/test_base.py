@@ -923,3 +923,23 @@ def test_while_the_index_fails_a_commit_tries_one_change_and_all_that_wait_once_
     monkeypatch.setattr(shelf.core.store, "replace", works)
     shelf.Article.create(id=99, title="t", content="text")
     assert len(shelf.indexed()) == 21
+
+
+def test_an_adapter_that_cannot_be_closed_keeps_no_store_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    shelf = Shelf(tmp_path)
+    closed: list[str] = []
+
+    def close() -> None:
+        closed.append("adapter")
+        raise ConnectionResetError("the server is gone")
+
+    def close_store() -> None:
+        closed.append("store")
+
+    monkeypatch.setattr(shelf.adapters[0], "close", close)
+    monkeypatch.setattr(shelf.core.store, "close", close_store)
+    shelf.core.close()
+    assert closed == ["adapter", "store"]
+    assert "could not be closed" in caplog.text and "the server is gone" in caplog.text

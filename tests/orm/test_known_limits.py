@@ -4,6 +4,7 @@ and no check is skipped without a row on it.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from unittest import SkipTest
 
@@ -11,7 +12,13 @@ import pytest
 from known_limits import ADAPTERS, PAGE, ROOT, own_limits, page
 from mini_harness import MiniHarness
 
-from semantic_core.testing import Capability, Limit, adapter_checks, limits_table
+from semantic_core.testing import (
+    AdapterHarness,
+    Capability,
+    Limit,
+    adapter_checks,
+    limits_table,
+)
 
 
 def test_the_page_says_what_the_harnesses_say() -> None:
@@ -77,3 +84,13 @@ def test_what_only_a_missing_capability_needs_is_not_asked_for(tmp_path: Path) -
         except SkipTest as skipped:
             assert str(skipped).endswith("It has none.")
     assert done > 60
+
+
+def test_the_page_on_plugins_has_the_tables_of_the_kit() -> None:
+    """As the docstring has them, which a harness is written from as well."""
+    told = " ".join(
+        (ROOT / "guides/test_your_plugin.md").read_text("utf-8").replace("`", "").split()
+    )
+    rows = re.findall(r"^    (\w+) +(kit_\w+) ", AdapterHarness.__doc__ or "", re.MULTILINE)
+    assert len(rows) == 10
+    assert [row for row in rows if f"| {row[0]} | {row[1]} |" not in told] == []

@@ -31,6 +31,8 @@ class Capability(Enum):
     INHERITANCE = "A model may keep the fields of its parent in the parent's table."
     KEY_CHANGE = "The primary key of a row may change."
     MANY_TO_MANY = "A field may read through a table that joins two others."
+    MIXED_SQL = "Within a transaction, SQL may change rows that the ORM has read in it."
+    PER_DATABASE = "Transactions of two databases commit and roll back apart from each other."
     RELATED = "A change of a related row reaches the rows that read through it."
     SAVEPOINTS = "Transactions can be nested; an inner one can be rolled back alone."
     SECOND_DATABASE = "Models of two databases may be indexed in one process."

@@ -71,6 +71,34 @@ def a_related_row_is_one_thing_though_it_can_be_iterated_over(bench: Bench) -> N
 
 
 @scenario(Capability.RELATED)
+def a_related_row_is_no_manager_though_it_has_the_methods_of_one(bench: Bench) -> None:
+    """A related row may have ``all()`` and ``filter()``, as the rows of some ORMs do. It is a row
+    nevertheless, for fields and callables.
+    """
+
+    def nothing(*_: object) -> list[object]:
+        return []
+
+    with bench.given("author", "all", nothing), bench.given("author", "filter", nothing):
+        index = bench.index(
+            source_fields=["content", "author.name", author_of],
+            metadata_fields={"author": "author", "name": "author.name"},
+            watch_fields=["author.name"],
+        )
+        bench.create("author", id=1, name="Ann")
+        bench.articles(1, author_id=1)
+        bench.settle(index)
+        document = bench.held(index)["1"]
+        same(document.text.split("\n\n")[:2], ["text 1", "Ann"], "the text of the article")
+        same(dict(document.metadata), {"author": 1, "name": "Ann"}, "metadata of the article")
+
+
+def author_of(article: Any) -> Any:
+    """The related row itself."""
+    return article.author
+
+
+@scenario(Capability.RELATED)
 def a_related_row_that_changes_reaches_its_own(bench: Bench) -> None:
     """When an author is renamed, the articles of this author are indexed again, each once, and no
     others.

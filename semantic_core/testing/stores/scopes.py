@@ -109,6 +109,38 @@ def every_operator_means_what_it_says(open_store: OpenStore) -> None:
             finds_what_matches(store, items, where, None)
 
 
+@Check
+def a_list_that_matches_twice_is_found_once(open_store: OpenStore) -> None:
+    """A document whose list meets a condition with several of its items is found once, by vector
+    search and full-text search, and counted once.
+    """
+    both = item("both", "zorbak one", metadata={"readers": ["ann", "staff"]})
+    ann = item("ann", "zorbak two", metadata={"readers": ["ann"]})
+    others = [
+        item(Ref("noise", f"{number}"), f"zorbak {number}", metadata={"readers": ["bob"]})
+        for number in range(30)
+    ]
+    wheres: list[dict[str, Any]] = [
+        {"readers": {"in": ["ann", "staff", "nobody"]}},
+        {"readers": {"gte": "ann"}, "readers ": {"exists": False}},
+        {"readers": {"exists": True, "ne": "bob"}},
+    ]
+    with closing(open_store(SPACE)) as store:
+        put(store, *others, both, ann)
+        for where in wheres:
+            scope = Scope(collections=("notes",), filter=Filter.parse(where))
+            for asked in (scope, Scope(filter=Filter.parse({"readers": ["ann", "staff"]}))):
+                what = f"with {where}"
+                page = store.documents(asked)
+                same([each.ref.key for each in page], ["ann", "both"], f"documents {what}")
+                same(page.total, 2, f"total of documents {what}")
+                found = store.nearest(vector_of("zorbak one"), 10, asked).ids
+                same(sorted(id.ref.key for id in found), ["ann", "both"], f"nearest {what}")
+                if isinstance(store, TextSearch):
+                    found = store.words("zorbak", 10, asked).ids
+                    same(sorted(id.ref.key for id in found), ["ann", "both"], f"words {what}")
+
+
 def _wheres() -> list[dict[str, Any]]:
     """Every operator on the metadata key ``k``, with operands of every kind."""
     conditions: list[Any] = [*STRINGS, *NUMBERS, True, False]

@@ -101,7 +101,8 @@ def few_documents(view: View, clause: Clause, state: State) -> list[int] | None:
     for source, values in clause.sources:
         ids = view.raw.execute(f"select * from ({source}) limit ?", (*values, most + 1)).fetchall()
         if len(ids) <= most:
-            return _in_scope(view, clause, [id for (id,) in ids])
+            # A source names a document once for each value of a list that meets its condition.
+            return _in_scope(view, clause, list(dict.fromkeys(id for (id,) in ids)))
     return None
 
 

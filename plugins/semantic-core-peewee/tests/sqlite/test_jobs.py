@@ -18,10 +18,13 @@ from semantic_core.batch import BatchJob, BatchManager
 from semantic_core.errors import StoreMisuse
 from semantic_core.testing import JobEmbedder
 
-REMOVALS = migrations.Step(
+LATER = migrations.Step(
     3,
-    "what writing asks first; its table came later",
-    ("create table semantic_index_removal (generation integer, address blob, stamp integer)",),
+    "what writing touches; these tables came later",
+    (
+        "create table semantic_index_removal (generation integer, address blob, stamp integer)",
+        "create table semantic_index_revision (tenant text primary key, value text)",
+    ),
 )
 
 
@@ -31,13 +34,14 @@ def test_a_file_from_before_batch_jobs_gets_its_ledger_by_itself(
     item: Callable[..., Any],
     steps: Callable[..., Any],
 ) -> None:
-    with steps(*migrations.STEPS[:2], REMOVALS):
+    with steps(*migrations.STEPS[:2], LATER):
         store = open_store()
         store.replace([item("1", "ready"), item("2", "waits", "waits too", vectors=False)])
         store.close()
     raw = apsw.Connection(str(path))
     before = {name for (name,) in raw.execute("select name from sqlite_schema")}
     raw.execute("drop table semantic_index_removal")
+    raw.execute("drop table semantic_index_revision")
     raw.execute("delete from semantic_index_migration where number = 3")
     raw.execute("pragma user_version = 2")
     assert "semantic_index_batch_job" not in before

@@ -1,0 +1,23 @@
+"""The Tortoise blueprint keeps the adapters' contract on every database it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tortoise_harness import TortoiseHarness
+
+from semantic_core.testing import Check, adapter_checks
+
+KINDS = ("sqlite3", "postgresql")
+TREES = 6
+"""Random trees of transactions on each database; the mini ORM plays many more."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("check", adapter_checks(trees=TREES), ids=str)
+def test_the_tortoise_adapter_keeps_the_contract(
+    check: Check, kind: str, keep: Callable[[str, Any], Any]
+) -> None:
+    check(lambda: TortoiseHarness(keep(kind, TortoiseHarness)))
