@@ -21,6 +21,8 @@ PACKAGES = (
     "plugins/semantic-core-files/semantic_core_files",
     "plugins/semantic-core-gemini/semantic_core_gemini",
     "plugins/semantic-core-markdown/semantic_core_markdown",
+    "plugins/semantic-core-mcp/semantic_core_mcp",
+    "plugins/semantic-core-openai/semantic_core_openai",
     "plugins/semantic-core-wordllama/semantic_core_wordllama",
     "adapters_blueprints",
 )

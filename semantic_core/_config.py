@@ -293,9 +293,12 @@ def _trusting(file: Path) -> str:
 
 
 def _unconfirmed(file: Path, one: NamedHost) -> ConfigError:
+    what = f"texts, and keys, to {one.host!r}"
+    if one.is_variable:
+        what = f"the environment variable {one.host!r} as a key"
     return ConfigError(
-        f"The settings file {str(file)!r} would send texts, and keys, to {one.host!r} "
-        f"({one.setting}); nobody has confirmed that.",
+        f"The settings file {str(file)!r} would send {what} ({one.setting}); nobody has confirmed "
+        "that.",
         hint=f"To confirm it: {_trusting(file)}. Else remove the line.",
     )
 

@@ -48,6 +48,8 @@ class JobState:
     long. reason: why it failed; "" if it did not, or if the reason is unknown. sent, succeeded,
     failed: passages, None if the provider does not report them. has_results: whether results can be
     read, also of a FAILED job. name: the name it was submitted with, "" if it is not reported.
+    throttled: whether it failed because too much was in progress at the provider, and not because
+    of its passages; nothing of it was processed.
     """
 
     status: Literal["SUBMITTED", "PROCESSING", "COMPLETED", "FAILED"]
@@ -58,6 +60,7 @@ class JobState:
     failed: int | None = None
     has_results: bool = False
     name: str = ""
+    throttled: bool = False
 
     @property
     def expired(self) -> bool:

@@ -33,18 +33,24 @@ _ELSEWHERE = re.compile(
 """Beginnings of a value that names a host, in any option: a URL, a share, host:port, an address."""
 
 
+_VARIABLE = "variable"
+"""The last word of an option that names an environment variable, whose content is sent as a key."""
+
+
 @attrs.frozen
 class NamedHost:
-    """A setting of a file that names a host, such as ``embedder_options.base_url``.
+    """A setting of a file that names a host, such as ``embedder_options.base_url``; or an
+    environment variable that is sent to one, such as ``embedder_options.key_variable``.
 
-    option: key, or table and option, of that setting or of the one that it is in; for an option of
-    a plugin ``("plugins", name, option)`` with the name as `plain_name` writes it. Whatever sets
-    the same option elsewhere replaces it.
+    host: its name. option: key, or table and option, of that setting or of the one that it is in;
+    for an option of a plugin ``("plugins", name, option)`` with the name as `plain_name` writes it.
+    Whatever sets the same option elsewhere replaces it. is_variable: whether it is a variable.
     """
 
     setting: str
     host: str
     option: tuple[str, ...] = ()
+    is_variable: bool = False
 
 
 def leads_elsewhere(value: object) -> bool:
@@ -53,7 +59,9 @@ def leads_elsewhere(value: object) -> bool:
 
 
 def named_hosts(content: Mapping[str, Any]) -> list[NamedHost]:
-    """Every setting in the content of a file that names a host for keys or texts."""
+    """Every setting in the content of a file that names a host for keys or texts, or a variable
+    whose content is sent.
+    """
     hosts: list[NamedHost] = []
     for name in ("path", "ledger"):
         hosts += _hosts_in(name, content.get(name), (name,), by_name=False)
@@ -67,11 +75,15 @@ def named_hosts(content: Mapping[str, Any]) -> list[NamedHost]:
 
 
 def _hosts_of(setting: str, options: Any, owner: tuple[str, ...]) -> Iterator[NamedHost]:
-    """The hosts in a table of options. owner: which table it is."""
+    """The hosts and variables in a table of options. owner: which table it is."""
     if isinstance(options, Mapping):
         for name, value in options.items():
             named = _is_host_name(name)
-            yield from _hosts_in(f"{setting}.{name}", value, (*owner, name), by_name=named)
+            full_name = f"{setting}.{name}"
+            yield from _hosts_in(full_name, value, (*owner, name), by_name=named)
+            if _is_variable_name(name) and value:
+                variable = clip(str(value))[1:-1]
+                yield NamedHost(full_name, variable, (*owner, name), is_variable=True)
 
 
 def _hosts_in(
@@ -93,6 +105,11 @@ def _is_host_name(name: str) -> bool:
     """Whether an option of this name has a host as its value."""
     words = re.split(r"[^a-z0-9]+", name.lower())
     return any(word in _WORDS or word.endswith(_ENDINGS) for word in words)
+
+
+def _is_variable_name(name: str) -> bool:
+    """Whether an option of this name has an environment variable as its value."""
+    return re.split(r"[^a-z0-9]+", name.lower())[-1] == _VARIABLE
 
 
 def _host(value: str) -> str:

@@ -108,7 +108,7 @@ class SemanticCore:
     of `BatchRules`. ledger: for a store that keeps no ledger of batch jobs and costs, the file of
     one, or a store object that does; None uses the file PATH.ledger beside the `path` of the named
     store, if the embedder costs money or takes batch jobs. keys: the keyring of the named embedder;
-    if none is named, of the one installed embedder that takes keys.
+    if none is named, of the one installed embedder that takes such keys.
 
     Use it in a ``with`` block, or `close` it. One per process is enough; it is safe to share
     between threads. Raises PluginError, ConfigError, StoreError, SpaceMismatch.
@@ -597,7 +597,14 @@ class SemanticCore:
                 hint='Leave keys out, or name an embedder: embedder="gemini".',
             )
         takers = [name for name in self._plugins.embedders if self._takes_keys(name)]
-        if isinstance(embedder, _Unset) and len(takers) == 1:
+        if isinstance(embedder, _Unset) and len(takers) > 1:
+            takers = [name for name in takers if self._takes_keys(name, type(keys).__name__)]
+            if len(takers) != 1:
+                raise ConfigError(
+                    f"Several embedders take keys, and {type(keys).__name__} does not tell which.",
+                    hint="Name the embedder, too.",
+                )
+        if isinstance(embedder, _Unset) and takers:
             embedder = takers[0]
         elif embedder in self._plugins.embedders and embedder not in takers:
             raise ConfigError(
@@ -612,9 +619,10 @@ class SemanticCore:
             )
         return embedder, {**options, KEYRING: keys}
 
-    def _takes_keys(self, embedder: str) -> bool:
+    def _takes_keys(self, embedder: str, kind: str = "") -> bool:
+        """Whether an embedder has an option for keys. kind: of keys of this class; "" for any."""
         options = self._plugins.options_of("embedder", embedder)
-        return any(option.name == KEYRING for option in options)
+        return any(option.name == KEYRING and kind in option.type for option in options)
 
     def _embedder_of(self, embedder: str | Embedder | None, options: Mapping[str, Any]) -> Embedder:
         if embedder is None or embedder == WORDS_ONLY:

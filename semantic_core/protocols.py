@@ -108,8 +108,12 @@ class BatchEmbedder(Embedder, Protocol):
     example because their API key is missing; EmbedderUnavailable if the same call may succeed
     later; and JobLost if the provider does not know the job, or not any more.
 
-    These attributes are optional. job_tokens: the most tokens in one job. results_kept: for how
-    many seconds the provider keeps the results of a job that has ended. account: a str that
+    These attributes are optional; they say what the provider allows. job_items, job_tokens: the
+    most passages, and the most tokens, in one job; `submit` sees to the bytes of a job itself.
+    open_jobs, open_tokens: the most jobs that have not ended, and the most tokens in all of them.
+    job_seconds: after so many seconds a job that has not ended is late, and is cancelled.
+    results_kept: for how many seconds the provider keeps the results of a job that has ended.
+    account: a str that
     identifies the account which jobs belong to, such as a hash of the API key, never the key
     itself; a job of another account is not treated as lost because this account cannot see it. now:
     a function that returns the time of the provider's clock, in seconds since 1970, or None while

@@ -89,6 +89,29 @@ def documents_fault(file: FileContent, documents: Any) -> str:
     return ""
 
 
+_COMMAND = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+"""The name of a command, as it is typed."""
+_TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+"""``module:attribute``, where a command is found."""
+
+
+def commands_fault(offer: Any) -> str:
+    """Check an offer of commands."""
+    if not isinstance(offer, Mapping):
+        return f'wanted {{name: ("module:attribute", help)}}, got {named(offer)}'
+    for name, told in offer.items():
+        if not isinstance(name, str) or not _COMMAND.fullmatch(name):
+            return f"wanted a name of lower-case letters, digits and hyphens, got {clip(name)}"
+        if not isinstance(told, tuple | list) or len(told) != 2:
+            return f'wanted ("module:attribute", help) for {name!r}, got {clip(told)}'
+        target, help_line = told
+        if not isinstance(target, str) or not _TARGET.fullmatch(target):
+            return f'wanted "module:attribute" for {name!r}, got {clip(target)}'
+        if not isinstance(help_line, str) or not help_line.strip() or not help_line.isprintable():
+            return f"wanted one line of help for {name!r}, got {clip(help_line)}"
+    return ""
+
+
 def contract_fault(kind: str, made: Any) -> str:
     """Check what a factory returned. kind: "store" or "embedder"."""
     contract: Any = Store if kind == "store" else Embedder

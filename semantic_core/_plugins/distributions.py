@@ -34,9 +34,13 @@ _OUR_PLUGINS = {
     "wordllama": ("local", "wordllama"),
     "markdown": ("local", "markdown"),
     "gemini": ("gemini", "gemini"),
+    "mcp": ("mcp", "mcp"),
+    "openai": ("openai", "openai"),
     "audit": ("audit", "audit"),
 }
 """Extra of the kernel that installs it, and plugin that offers it, by the name users ask for."""
+OUR_COMMANDS = ("mcp",)
+"""Commands that plugins of ours add, by the name of the plugin."""
 _READERS: Mapping[str, str] = {
     "files": (
         ".csv .docm .docx .eml .epub .htm .html .jsonl .mbox .ndjson .ods .pdf .pptm .pptx .tab "

@@ -21,6 +21,7 @@ import attrs
 
 from semantic_core._files import read_bytes, shown
 from semantic_core._plugins.builtin import candidates, read_text
+from semantic_core._plugins.commands import Commands, commands_of
 from semantic_core._plugins.contracts import (
     candidates_fault,
     chunks_fault,
@@ -237,6 +238,13 @@ class Plugins:
         Raises like `create_store`.
         """
         return self._providers.options_of(kind, name)
+
+    def commands(self, taken: Collection[str]) -> Commands:
+        """The commands that plugins add. Every plugin is asked again at each call.
+
+        taken: names of the kernel's own commands.
+        """
+        return commands_of(self._dispatch, self.infos, taken)
 
     @property
     def stores(self) -> tuple[str, ...]:

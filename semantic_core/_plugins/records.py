@@ -45,7 +45,7 @@ class PluginInfo:
     name: of its entry point; of the class or module for one given as an object. version,
     distribution: "" if unknown.
     api_version: the hooks' version it is written for, 0 if it is unknown. status: "ok";
-    "conflict" (a store or embedder it offers is not used, because of the name; the rest is);
+    "conflict" (something it offers is not used, because of the name; the rest is);
     "broken"; "incompatible" (another api_version); "disabled" (left out by a setting, not even
     imported).
     cause: why it is not ok, on one line; remedy: the command or step that corrects it. Both are ""
@@ -53,7 +53,8 @@ class PluginInfo:
     hooks: those it takes part in. provides: {"store": names, "embedder": names} that can be used,
     and under "splitter", "retriever", "ORM adapter", "fusion", "reranker",
     "restriction", "middleware", "listener" the name of the plugin
-    if it has that role. options: of the plugin itself, in its author's order.
+    if it has that role; for the command line also {"command": names}. options: of the plugin
+    itself, in its author's order.
     last_error: what it raised last while it listened to events; "" if nothing.
     """
 

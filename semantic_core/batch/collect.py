@@ -33,18 +33,42 @@ Page = dict[str, "Vector | Exception"]
 class Collecting:
     """Follows batch jobs to their end.
 
-    After any interruption, a second run does the rest, and nothing twice.
+    After any interruption, a second run does the rest, and nothing twice. throttled: how many jobs
+    failed because too much was in progress at the provider.
     """
 
     def __init__(self, context: BatchContext) -> None:
         self._context = context
+        self.throttled = 0
+        self._refused: list[tuple[BatchJob, JobState]] = []
 
     def poll(self, jobs: Iterable[BatchJob]) -> list[BatchJob]:
         """Ask for the state of these jobs. Returns them as they are afterwards.
 
         An error that may pass is stored in the job.
         """
-        return [self._polled(job) for job in jobs]
+        polled = [self._polled(job) for job in jobs]
+        if self._refused:
+            self._end_refused()
+            polled = [self._context.again(job) for job in polled]
+        return polled
+
+    def _end_refused(self) -> None:
+        """End the jobs that failed because too much was in progress at the provider.
+
+        If another job is in progress, there will be room for them. Else they are too large, unless
+        they have a single passage.
+        """
+        context = self._context
+        refused = {job.id for job, _ in self._refused}
+        sent = context.queue.jobs(SENT, limit=len(refused) + 1)
+        has_others = any(other.id not in refused for other in sent)
+        for job, state in self._refused:
+            rest: Rest = "free" if has_others or job.sent == 1 else "halve"
+            if self._was_cancelled(job):
+                rest = "free"
+            self._close(job, "FAILED", _reason(state), rest)
+        self._refused = []
 
     def adopt_lost(self) -> list[BatchJob]:
         """Continue the jobs that were given up as lost and that their provider knows again.
@@ -210,6 +234,10 @@ class Collecting:
             self._collect(job, state)
         elif state.status == "FAILED":
             rest: Rest = "again" if state.expired else "halve"
+            if state.throttled:
+                self.throttled += 1
+                self._refused.append((job, state))
+                return
             cancelled = self._was_cancelled(job)
             paid = state.succeeded or 0
             self._close(job, "FAILED", _reason(state), "free" if cancelled else rest, paid=paid)
@@ -304,7 +332,7 @@ class Collecting:
         if job.status not in OPEN or not self._context.knows_time:
             return
         if not job.answered_at:
-            if now - job.submitted_at > rules.deadline + rules.grace:
+            if now - job.submitted_at > self._context.deadline + rules.grace:
                 self._context.queue.note_job(job.id, now, answered_at=now)
         elif now - job.answered_at > rules.patience:
             hours = (now - job.answered_at) / 3_600
@@ -322,7 +350,7 @@ class Collecting:
         now = self._context.clock()
         if job.status not in OPEN:
             return
-        if not job.cancelled_at and now - job.submitted_at > rules.deadline:
+        if not job.cancelled_at and now - job.submitted_at > self._context.deadline:
             self._context.queue.note_job(job.id, now, cancelled_at=now)
             self.cancel(job)
         elif (
@@ -342,8 +370,7 @@ class Collecting:
     def _was_cancelled(self, job: BatchJob) -> bool:
         """Whether a person cancelled the job, and not the deadline."""
         return (
-            bool(job.cancelled_at)
-            and job.cancelled_at - job.submitted_at <= self._context.rules.deadline
+            bool(job.cancelled_at) and job.cancelled_at - job.submitted_at <= self._context.deadline
         )
 
     def _is_lost(self, job: BatchJob) -> bool:

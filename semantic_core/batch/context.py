@@ -39,8 +39,9 @@ moment, or the job was begun with another key.
 class BatchRules:
     """The size of batch jobs, and when a job is given up. Times are in seconds.
 
-    job_size, job_tokens: most passages and most tokens of a job; without job_tokens the embedder
-    sets the limit, see `BatchEmbedder`. open_jobs: most jobs that are open at a time. flush_size,
+    What the provider allows is asked of the embedder, see `BatchEmbedder`; where both give a limit,
+    the stricter one counts, but job_tokens takes precedence. job_size, job_tokens: most passages
+    and most tokens of a job. open_jobs: most jobs that are open at a time. flush_size,
     flush_after: `BatchManager.work` submits when this many passages are pending, or one has been
     pending for this long. attempts: how many jobs may fail for a passage before it is given up.
     lease: how long the process that submits a job may be silent before another takes the job over;
@@ -110,6 +111,37 @@ class BatchContext:
     def knows_time(self) -> bool:
         """Whether the age of a job is known: the provider has no clock, or reported its time."""
         return provider_now(self.embedder) is not None
+
+    @property
+    def open_jobs(self) -> int:
+        """Most jobs that may be open."""
+        return self.stricter(self.rules.open_jobs, "open_jobs")
+
+    @property
+    def job_tokens(self) -> int | None:
+        """Most tokens of a job; None for no limit."""
+        return self.rules.job_tokens or self._allowed("job_tokens")
+
+    @property
+    def open_tokens(self) -> int | None:
+        """Most tokens of all open jobs; None for no limit."""
+        return self._allowed("open_tokens")
+
+    @property
+    def deadline(self) -> float:
+        """Seconds after which a job that has not ended is cancelled."""
+        allowed = self._allowed("job_seconds")
+        return self.rules.deadline if allowed is None else min(self.rules.deadline, allowed)
+
+    def stricter(self, limit: int, attribute: str) -> int:
+        """This limit, or that of the provider if it is smaller."""
+        allowed = self._allowed(attribute)
+        return limit if allowed is None else min(limit, allowed)
+
+    def _allowed(self, attribute: str) -> int | None:
+        """A limit that the embedder gives; None if it gives none."""
+        value = getattr(self.embedder, attribute, None)
+        return int(value) if isinstance(value, int | float) and value > 0 else None
 
     @property
     def account(self) -> str:

@@ -28,6 +28,8 @@ from semantic_core._validation import check_count, clip
 from semantic_core.batch.collect import Collecting
 from semantic_core.batch.context import (
     FAILED,
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
     MOST_JOBS,
     SENT,
     UNSENT,
@@ -99,6 +101,8 @@ class BatchManager:
         self._paid = self._provider is not None or self.cost_tracker.prices is not None
         self._takes_jobs: bool | None = None
         self._polled_at = -math.inf
+        self._pause = 0.0
+        self._paused_until = -math.inf
 
     @property
     def takes_jobs(self) -> bool:
@@ -157,8 +161,17 @@ class BatchManager:
         unsent = [*queue.jobs(UNSENT, limit=MOST_JOBS), *Submission(context).resume()]
         polled = collecting.poll(queue.jobs(SENT, limit=MOST_JOBS))
         collecting.clean()
+        self._note_throttling(collecting.throttled)
         touched = {job.id: queue.job(job.id) for job in (*adopted, *unsent, *polled)}
         return tuple(job for job in touched.values() if job is not None)
+
+    def _note_throttling(self, jobs: int) -> None:
+        """Begin a pause, longer each time, if jobs failed because the provider was full."""
+        if jobs:
+            self._pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * self._pause))
+            self._paused_until = self._ticks() + self._pause
+        elif self._ticks() >= self._paused_until + self._pause:
+            self._pause = 0.0
 
     def work(self, min_size: int | None = None) -> tuple[BatchJob, ...]:
         """One round of everything a worker does: collect results, embed collections with a short
@@ -167,8 +180,9 @@ class BatchManager:
         It may be called every second; if batch jobs are possible, it does something every 30
         seconds (`BatchRules.poll`). Fewer than `min_size` passages (None: `BatchRules.flush_size`)
         are submitted when the oldest has been pending for an hour (`BatchRules.flush_after`). If
-        batch jobs are not possible, it embeds all passages. Raises EmbedderError, BudgetSpent,
-        StoreError.
+        batch jobs are not possible, it embeds all passages. After a job that failed because its
+        provider was full, it submits nothing for a minute, for longer each time, at most an hour.
+        Raises EmbedderError, BudgetSpent, StoreError.
         """
         if not self.takes_jobs:
             self.embed()
@@ -180,6 +194,8 @@ class BatchManager:
         fast = self._fast()
         if fast:
             self.embed(collections=fast)
+        if self._ticks() < self._paused_until:
+            return collected
         waited = self._clock() - (self.queue_stats().oldest_at or self._clock())
         enough = self.rules.flush_size if min_size is None else min_size
         least = 1 if waited >= self.rules.flush_after else enough
@@ -386,8 +402,8 @@ class BatchManager:
         if self._provider is None:
             raise ConfigError(
                 f"{type(self._embedder).__name__} does not support batch jobs.",
-                hint="core.embed_pending() embeds pending passages; the embedder gemini supports "
-                "batch jobs.",
+                hint="core.embed_pending() embeds pending passages; the embedders gemini and "
+                "openai support batch jobs.",
             )
         return BatchContext(
             self._queue(),

@@ -68,7 +68,7 @@ class Submission:
         """
         queue = self._context.queue
         now = self._context.host_clock()
-        self._size = self._likely_size(job_size)
+        self._size = self._likely_size(self._context.stricter(job_size, "job_items"))
         done = self.resume()
         waiting = queue.waiting(max(least, 1), now, except_collections=without)
         if not waiting or waiting < least or any(map(self._is_held_up, done)):
@@ -78,7 +78,7 @@ class Submission:
             return [*done, *full]
         name = self._new_name()
         self._context.embedder.find(name)  # raises without key or service, before any claim
-        while self._may_open():
+        while self._size > 0 and self._may_open():
             job = self._opened(name, self._size, without)
             if job is None:
                 break
@@ -124,22 +124,27 @@ class Submission:
 
     def _likely_size(self, size: int) -> int:
         """Most passages of a job, if all are like those that have been pending longest."""
-        most = self._most_tokens()
+        most = self._context.job_tokens
         if not most:
             return size
         sample = [chunk.passage for chunk in self._context.queue.pending(SAMPLE)]
         tokens = self._context.cost_tracker.tokens(sample)
         return min(size, max(1, most * len(sample) // tokens)) if tokens else size
 
-    def _most_tokens(self) -> int | None:
-        """Most tokens of a job; None for no limit."""
-        context = self._context
-        return context.rules.job_tokens or getattr(context.embedder, "job_tokens", None)
-
     def _may_open(self) -> bool:
         """Whether one more job may be open."""
-        most = self._context.rules.open_jobs
-        return len(self._context.queue.jobs(OPEN, limit=most)) < most
+        most = self._context.open_jobs
+        room = self._room("")
+        has_room = room is None or room > 0
+        return has_room and len(self._context.queue.jobs(OPEN, limit=most)) < most
+
+    def _room(self, job: str) -> int | None:
+        """How many tokens this job may have beside the other open jobs; None for no limit."""
+        most = self._context.open_tokens
+        if most is None:
+            return None
+        others = self._context.queue.jobs(OPEN, limit=MOST_JOBS)
+        return most - sum(other.tokens for other in others if other.id != job)
 
     def _others_under_way(self, job: BatchJob) -> bool:
         """Whether the provider processes another job of ours; then it may accept more later."""
@@ -253,7 +258,10 @@ class Submission:
     def _check_size(self, job: BatchJob, tokens: int, *, force: bool) -> None:
         """Dissolve a job with more tokens than a job may have, or than the budget allows."""
         context = self._context
-        most = self._most_tokens() or tokens
+        most = context.job_tokens or tokens
+        room = self._room(job.id)
+        if room is not None and tokens > room:
+            self._fit_beside_others(job, tokens, room)
         left = context.cost_tracker.left("batch", force=force, job=job.id)
         allowed = most if left is None else min(most, left)
         if tokens <= allowed:
@@ -262,6 +270,16 @@ class Submission:
         if size == 0 and allowed == most:
             size = 1  # a passage cannot be divided
         if 0 < size < job.sent:  # for 0, the cost tracker raises BudgetSpent
+            self._dissolve(job, size)
+
+    def _fit_beside_others(self, job: BatchJob, tokens: int, room: int) -> None:
+        """Dissolve a job that has more tokens than there is room for beside the other open jobs. A
+        passage that is too large alone is left to the provider.
+        """
+        size = job.sent * max(room, 0) // tokens
+        if room == self._context.open_tokens:  # there are no others
+            size = max(size, 1)
+        if size < job.sent:
             self._dissolve(job, size)
 
     def _refused_for_now(self, job: BatchJob, error: EmbedderThrottled) -> BatchJob:
@@ -351,7 +369,7 @@ def _of_another(job: BatchJob) -> EmbedderUnavailable:
 
 
 class _TooLarge(Exception):
-    """The job is dissolved. size: most passages that a job may have."""
+    """The job is dissolved. size: most passages that a job may have; 0 if none may be submitted."""
 
     def __init__(self, size: int) -> None:
         self.size = size

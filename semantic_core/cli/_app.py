@@ -96,6 +96,26 @@ def adapters_of(
     return [found[name] for name in sorted(set(indexes or found))]
 
 
+def searchable(core: SemanticCore, indexes: tuple[str, ...] = ()) -> list[BaseORMAdapter]:
+    """The adapters whose index is in the core's own store, sorted by collection.
+
+    An index is in memory if the configured file belongs to another database: a note names each of
+    these. indexes: only these collections; () means all. Raises ConfigError if none is left, or a
+    table or an outbox does not exist.
+    """
+    adapters = adapters_of(core, indexes)
+    require_tables(adapters)
+    require_outbox(adapters)
+    for adapter in adapters:
+        with adapter.connected():
+            adapter.coordinator.check_agreement()
+    note_indexes_in_memory(core, adapters)
+    own = [adapter for adapter in adapters if adapter.core is core]
+    if not own:
+        raise ConfigError("No index of this application is stored where another process finds it.")
+    return own
+
+
 def require_tables(adapters: list[BaseORMAdapter]) -> None:
     """Raise ConfigError if a table of these indexes does not exist."""
     from semantic_core.orm.migrations import has_table

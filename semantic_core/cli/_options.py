@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from semantic_core._validation import Scalar
+from semantic_core.cli._group import NOT_USED
 from semantic_core.cli._output import answers_alone, is_terminal, note, visible
 from semantic_core.errors import (
     FilterInvalid,
@@ -243,10 +244,7 @@ def opened(
     with SemanticCore.from_config(path=db, multi_tenant=multi_tenant) as core:
         for info in core.plugins():
             if info.status in UNFIT:
-                note(
-                    f"The plugin {visible(info.name)} is {info.status} and not used; see: "
-                    "semantic-core plugins list"
-                )
+                note(NOT_USED.format(name=visible(info.name), status=info.status))
         yield core if tenant is None else core.tenant(tenant)
 
 

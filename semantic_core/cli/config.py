@@ -76,13 +76,15 @@ def trust(path: str | None, as_json: bool) -> None:
     file = _settings_file(path, "trust")
     content = read_file(file)
     _trust.trust(file, content)
-    hosts = {named.setting: named.host for named in _trust.named_hosts(content)}
+    named_hosts = _trust.named_hosts(content)
+    hosts = {named.setting: named.host for named in named_hosts}
     if as_json:
         write_json({"trusted": str(file.resolve()), "hosts": hosts})
         return
     write(f"Confirmed with its present content: {visible(file.resolve())}")
-    for setting, host in hosts.items():
-        write(f"{visible(setting)} sends to {visible(host)}")
+    for named in named_hosts:
+        verb = "reads the key in" if named.is_variable else "sends to"
+        write(f"{visible(named.setting)} {verb} {visible(named.host)}")
 
 
 @config.command()

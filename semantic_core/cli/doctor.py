@@ -184,7 +184,8 @@ def _plugins(settings: list[Settings], dead: dict[str, str]) -> Iterator[Finding
     """
     from semantic_core._plugins.distributions import KERNEL
     from semantic_core._plugins.host import Plugins
-    from semantic_core.cli.plugins import causes, peculiarities, probes_of
+    from semantic_core.cli._plugged import causes, probes_of
+    from semantic_core.cli.plugins import peculiarities
 
     names = settings[0].values["plugins"] if settings else None
     options = settings[0].values["plugin_options"] if settings else None

@@ -24,7 +24,7 @@ SUFFIX = ".txt"
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
-class Kind(NamedTuple):
+class PluginKind(NamedTuple):
     """A kind of plugin. about: what it is. needs: packages besides the kernel."""
 
     about: str
@@ -32,15 +32,15 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "embedder": Kind("turns texts into vectors", ("numpy>=2.1",)),
-    "splitter": Kind("splits documents of a format into chunks"),
-    "reader": Kind("reads files of a format"),
-    "store": Kind("stores documents, chunks and vectors", ("numpy>=2.1",)),
-    "orm": Kind("keeps an index of an ORM's models"),
-    "retriever": Kind("finds candidates for a search"),
-    "reranker": Kind("orders the hits of a search"),
-    "middleware": Kind("runs around every search"),
-    "command": Kind("adds a command to semantic-core", ("click>=8.2.1",)),
+    "embedder": PluginKind("turns texts into vectors", ("numpy>=2.1",)),
+    "splitter": PluginKind("splits documents of a format into chunks"),
+    "reader": PluginKind("reads files of a format"),
+    "store": PluginKind("stores documents, chunks and vectors", ("numpy>=2.1",)),
+    "orm": PluginKind("keeps an index of an ORM's models"),
+    "retriever": PluginKind("finds candidates for a search"),
+    "reranker": PluginKind("orders the hits of a search"),
+    "middleware": PluginKind("runs around every search"),
+    "command": PluginKind("adds a command to semantic-core", ("click>=8.2.1",)),
 }
 """Every kind of plugin that there is a template for."""
 _LISTED = "\n".join(f"  {kind:<11} {about}" for kind, (about, _) in KINDS.items())

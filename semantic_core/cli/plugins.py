@@ -5,15 +5,14 @@ Tested by tests/plugins/test_discovery.py and tests/cli/test_plugged.py.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import redirect_stdout
 from itertools import zip_longest
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from semantic_core._plugins.commands import PROVIDES
 from semantic_core._validation import plain_name
 from semantic_core.cli._group import REFUSED, Group
 from semantic_core.cli._options import common
@@ -26,12 +25,11 @@ from semantic_core.cli._output import (
     write,
     write_json,
 )
+from semantic_core.cli._plugged import ListedPlugins, listed_plugins
 from semantic_core.cli.plugin_new import new
 from semantic_core.cli.plugin_test import check_plugin
-from semantic_core.errors import SemanticCoreError
 
 if TYPE_CHECKING:
-    from semantic_core._plugins.host import Plugins
     from semantic_core._plugins.probe import Probe
     from semantic_core._plugins.records import OptionInfo, PluginInfo
 
@@ -61,8 +59,8 @@ def list_(isolated: bool, as_json: bool, db: str | None) -> None:
     The exit code is 0 even if plugins are broken: they are listed with the cause and what to do,
     and everything else keeps working.
     """
-    listed = _load(db, isolated=isolated)
-    infos = listed.plugins.infos
+    listed = listed_plugins(db, isolated=isolated)
+    infos = listed.commands.infos
     if as_json:
         write_json([{**_fields(info), **_import_of(info, listed.probes)} for info in infos])
         return
@@ -87,13 +85,13 @@ def show(context: click.Context, name: str, as_json: bool, db: str | None) -> No
     of its distribution. A broken plugin is shown with the cause and what to do. If several plugins
     have this name, the JSON contains the first. Exit code 2 if there is no such plugin.
     """
-    listed = _load(db)
-    loaded = listed.plugins
-    chosen = [info for info in loaded.infos if info.name == name]
+    listed = listed_plugins(db)
+    infos = listed.commands.infos
+    chosen = [info for info in infos if info.name == name]
     if not chosen and name:
-        chosen = [info for info in loaded.infos if info.distribution == name]
+        chosen = [info for info in infos if info.distribution == name]
     if not chosen:
-        message = _unknown(name, loaded.infos)
+        message = _unknown(name, infos)
         complain(message)
         if as_json:
             write_json({"error": {"code": "PluginUnknown", "message": message, "hint": ""}})
@@ -111,16 +109,9 @@ def show(context: click.Context, name: str, as_json: bool, db: str | None) -> No
                 write(f"Options of the {kind} {visible(provider)}:{'' if options else ' none'}")
                 if options:
                     write(_option_table(options))
-
-
-class _Listed(NamedTuple):
-    """The plugins, and where each of their options was set, by plugin and option. probes: how each
-    was imported in another process, if that was asked for.
-    """
-
-    plugins: Plugins
-    sources: Mapping[tuple[str, str], str]
-    probes: Sequence[Probe] = ()
+        for command in info.provides.get(PROVIDES, ()):
+            write()
+            write(f"Command {visible(command)}: {visible(listed.commands.usable[command].help)}")
 
 
 SLOW = 1.0
@@ -148,61 +139,6 @@ def _import_of(info: PluginInfo, probes: Sequence[Probe]) -> dict[str, Any]:
     return {}
 
 
-def _load(db: str | None, *, isolated: bool = False) -> _Listed:
-    """All plugins, with those that the settings disable.
-
-    isolated: import each in another process before. What a plugin prints when it is imported goes
-    to standard error.
-    """
-    from semantic_core._config import read_config
-    from semantic_core._plugins.discovery import built_in, installed
-    from semantic_core._plugins.host import Plugins
-    from semantic_core._plugins.options import GivenOptions
-
-    dead: Mapping[str, str] = {}
-    probes: Sequence[Probe] = ()
-    with redirect_stdout(sys.stderr):
-        try:
-            settings = read_config(overrides={"path": db})
-            names = settings.values["plugins"]
-            options = settings.values["plugin_options"]
-            if isolated:
-                probes = probes_of(names)
-                dead = causes(probes)
-            if names is None or settings.sources["plugins"].startswith("environment"):
-                loaded = Plugins.load(options=options, refuse=False, dead=dead)
-            elif not names:
-                own = built_in()
-                reserved = [record.info.name for record in own]
-                loaded = Plugins([*installed((), reserved, GivenOptions(options)), *own])
-            else:
-                loaded = Plugins.load(names, options, refuse=False, dead=dead)
-            return _Listed(loaded, settings.of_plugins, probes)
-        except SemanticCoreError as error:
-            complain(error.message, error.hint)
-            if isolated:
-                probes = probes_of(None)
-            return _Listed(Plugins.load(refuse=False, dead=causes(probes)), {}, probes)
-
-
-def probes_of(names: Sequence[str] | None) -> Sequence[Probe]:
-    """A probe of each plugin that a command would import. names: those in the settings, if they
-    name any.
-    """
-    from semantic_core._plugins.discovery import ALL_INSTALLED, wanted_by_environment
-    from semantic_core._plugins.probe import probe_all
-
-    wanted = wanted_by_environment() if names is None else names
-    if wanted is not None and ALL_INSTALLED in wanted:
-        wanted = None
-    return probe_all(wanted)
-
-
-def causes(probes: Sequence[Probe]) -> Mapping[str, str]:
-    """Why plugins must not be imported here, by name."""
-    return {probe.plugin: probe.cause for probe in probes if probe.cause}
-
-
 def _fields(info: PluginInfo) -> dict[str, Any]:
     """A plugin as JSON."""
     return {
@@ -219,7 +155,7 @@ def _fields(info: PluginInfo) -> dict[str, Any]:
     }
 
 
-def _options(listed: _Listed, info: PluginInfo) -> dict[str, dict[str, list[dict[str, str]]]]:
+def _options(listed: ListedPlugins, info: PluginInfo) -> dict[str, dict[str, list[dict[str, str]]]]:
     """The options of a plugin, and of each store and embedder that it provides: kind -> name ->
     options.
     """

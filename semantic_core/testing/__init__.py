@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from semantic_core.testing.batch_embedder import batch_embedder_checks
     from semantic_core.testing.check import Check
     from semantic_core.testing.embedder import embedder_checks
+    from semantic_core.testing.fake_embeddings.service import FakeEmbeddings
     from semantic_core.testing.fakes import HashEmbedder, MemoryOutbox, SimilarEmbedder
     from semantic_core.testing.job_embedder import JobEmbedder
     from semantic_core.testing.middleware import middleware_checks
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from semantic_core.testing.splitter import splitter_checks
     from semantic_core.testing.stores.checks import store_checks
     from semantic_core.testing.strategies import ODD_TEXTS, documents, metadata, refs, texts, wheres
+    from semantic_core.testing.turning_clock import TurningClock
 
 __all__ = [
     "DATABASE_LIMITS",
@@ -50,6 +52,7 @@ __all__ = [
     "AdapterHarness",
     "Capability",
     "Check",
+    "FakeEmbeddings",
     "HashEmbedder",
     "JobEmbedder",
     "Limit",
@@ -57,6 +60,7 @@ __all__ = [
     "MemoryOutbox",
     "SettledCore",
     "SimilarEmbedder",
+    "TurningClock",
     "adapter_checks",
     "batch_embedder_checks",
     "capabilities_table",
@@ -91,6 +95,7 @@ _MODULES = {
     "batch_embedder": ("batch_embedder_checks",),
     "check": ("Check",),
     "embedder": ("embedder_checks",),
+    "fake_embeddings.service": ("FakeEmbeddings",),
     "fakes": ("HashEmbedder", "MemoryOutbox", "SimilarEmbedder"),
     "job_embedder": ("JobEmbedder",),
     "middleware": ("middleware_checks",),
@@ -101,6 +106,7 @@ _MODULES = {
     "splitter": ("splitter_checks",),
     "stores.checks": ("store_checks",),
     "strategies": ("ODD_TEXTS", "documents", "metadata", "refs", "texts", "wheres"),
+    "turning_clock": ("TurningClock",),
 }
 """The modules of the public names. A module is imported when one of its names is first used,
 because pytest imports this package in every run for its plugin alone.

@@ -465,6 +465,95 @@ def test_no_more_jobs_are_under_way_than_may_be() -> None:
     assert len(office.manager.flush_queue(1)) == 3
 
 
+def test_jobs_have_no_more_passages_than_their_provider_takes() -> None:
+    office = Office()
+    office.embedder.job_items = 5  # type: ignore[attr-defined]
+    office.ingest(*texts(12))
+    assert [job.sent for job in office.manager.flush_queue(1)] == [5, 5, 2]
+
+
+def test_no_more_jobs_are_open_than_their_provider_takes() -> None:
+    office = Office(rules=BatchRules(job_size=5))
+    office.embedder.open_jobs = 2  # type: ignore[attr-defined]
+    office.ingest(*texts(40))
+    assert len(office.manager.flush_queue(1)) == 2 and office.manager.flush_queue(1) == ()
+    office.embedder.finish()
+    office.manager.sync_status()
+    assert len(office.manager.flush_queue(1)) == 2
+
+
+def test_all_open_jobs_together_have_no_more_tokens_than_their_provider_takes() -> None:
+    office = Office(rules=BatchRules(job_size=5))
+    office.embedder.open_tokens = office.embedder.enqueued_limit = 50  # type: ignore[attr-defined]
+    office.ingest(*texts(40))
+    for _ in range(20):
+        office.manager.flush_queue(1)
+        office.embedder.finish()
+        office.manager.sync_status()
+    stats = office.manager.queue_stats()
+    assert (stats.ready, stats.failed) == (40, 0)
+    assert max(job.tries for job in office.manager.jobs()) == 0, "none was refused"
+    assert max(office.embedder.billed.values()) == 1
+
+
+def test_a_job_is_late_when_its_provider_says_so() -> None:
+    office = Office()
+    office.embedder.job_seconds = 5 * HOUR  # type: ignore[attr-defined]
+    office.ingest(*texts(3))
+    office.manager.flush_queue(1)
+    office.wait(4.9)
+    assert office.manager.sync_status()[0].cancelled_at == 0.0
+    office.wait(0.2)
+    assert office.manager.sync_status()[0].cancelled_at > 0.0
+
+
+@pytest.mark.parametrize("throttled", [True, False])
+def test_a_passage_alone_is_not_given_up_because_its_provider_was_full(throttled: bool) -> None:
+    office = Office()
+    office.ingest("beans climb")
+    for _ in range(4):
+        for job in office.manager.flush_queue(1):
+            office.embedder.jobs[job.provider_job].state = JobState(
+                "FAILED", "FAILED", "Enqueued token limit reached.", throttled=throttled
+            )
+        office.manager.sync_status()
+    assert office.state("beans climb")[0] == ("PENDING" if throttled else "FAILED")
+
+
+@pytest.mark.parametrize("others", [True, False])
+def test_a_job_for_which_there_is_no_room_gets_smaller_only_if_no_other_is_under_way(
+    others: bool,
+) -> None:
+    office = Office(rules=BatchRules(job_size=8))
+    if others:
+        office.ingest(*texts(8, "peas"))
+        office.manager.flush_queue(1)
+    office.ingest(*texts(8))
+    sizes = []
+    for _ in range(3):
+        jobs = office.manager.flush_queue(1)
+        sizes.append(max(job.sent for job in jobs))
+        for job in jobs:
+            office.embedder.jobs[job.provider_job].state = JobState("FAILED", throttled=True)
+        office.manager.sync_status()
+    assert sizes == ([8, 8, 8] if others else [8, 8, 4])
+
+
+def test_a_worker_pauses_for_longer_each_time_its_provider_was_full() -> None:
+    office = Office(rules=BatchRules(flush_size=1))
+    office.ingest("beans climb")
+    made = 0
+    for _ in range(12 * 60):  # minutes
+        for job in office.manager.work():
+            there = office.embedder.jobs.get(job.provider_job)
+            if there is not None and job.status == "SUBMITTED":
+                made += 1
+                there.state = JobState("FAILED", "FAILED", "Full.", throttled=True)
+        office.wait(1 / 60)
+    assert 15 <= made <= 22, "of 720 rounds"
+    assert office.state("beans climb")[0] == "PENDING"
+
+
 def test_a_worker_makes_few_jobs_of_a_stream_of_texts(office: Office) -> None:
     office.now = time.time()
     for minute in range(50):

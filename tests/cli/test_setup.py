@@ -134,6 +134,8 @@ def test_what_is_trusted_is_in_force_and_said(
     assert "sends to x.invalid" in call("config", "trust", str(file)).stdout
     file.write_text(file.read_text().replace("x.invalid", "y.invalid"))
     assert call("search", "x").exit_code == 2
+    file.write_text('[embedder_options]\nkey_variable = "MY_TOKEN"')
+    assert "reads the key in MY_TOKEN" in call("config", "trust", str(file)).stdout
 
 
 def test_trust_reports_what_is_missing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("filters",),
     ("types", "_jobs", "_metering", "_trust"),
     ("protocols", "events"),
-    ("hookspecs", "_text", "_memory", "_files", "_parts", "_vectors", "_no_embedder"),
+    ("hookspecs", "_text", "_memory", "_files", "_parts", "_vectors", "_no_embedder", "remote"),
     ("_embedding", "_costs", "permissions"),
     ("_plugins", "_config", "batch"),
     ("_announcer",),
@@ -30,6 +30,7 @@ APART = "testing"
 PUBLIC = {
     "addresses",
     "batch",
+    "cli",
     "errors",
     "events",
     "filters",
@@ -39,6 +40,7 @@ PUBLIC = {
     "orm.migrations",
     "permissions",
     "protocols",
+    "remote",
     "testing",
     "types",
 }

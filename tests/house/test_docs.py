@@ -313,6 +313,8 @@ SPEAKS_OF_NO_INDEX = {
     "semantic-core blueprint",
     "semantic-core config trust",
     "semantic-core config untrust",
+    "semantic-core plugins new",
+    "semantic-core plugins test",
 }
 
 

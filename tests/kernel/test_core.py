@@ -84,6 +84,23 @@ def test_keys_are_handed_to_the_embedder_that_takes_keys() -> None:
     assert isinstance(core.embedder, Locked) and core.embedder.keyring is keys
 
 
+class Ring:
+    """The keys of one of several embedders."""
+
+
+class Ringed(Locked):
+    def __init__(self, keyring: Ring | None = None) -> None:
+        super().__init__(keyring)
+
+
+def test_of_several_embedders_that_take_keys_the_class_of_the_keys_says_which() -> None:
+    plugins = [offering(locked=Locked, ringed=Ringed)]
+    core = SemanticCore(store="memory", keys=Ring(), plugins=plugins)
+    assert isinstance(core.embedder, Ringed)
+    with pytest.raises(ConfigError, match="Several embedders take keys, and str does not tell"):
+        SemanticCore(store="memory", keys="secret", plugins=plugins)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

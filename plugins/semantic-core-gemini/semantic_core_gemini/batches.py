@@ -11,11 +11,13 @@ import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from semantic_core import Chunk, Entry
 from semantic_core.batch import JobState
 from semantic_core.errors import EmbedderError, EmbedderUnavailable
+from semantic_core.remote import JobLines, Usage, UsageMeter, write_lines
 from semantic_core_gemini.errors import (
     AccessDenied,
     JobFailed,
@@ -32,29 +34,29 @@ from semantic_core_gemini.job_lines import (
     MOST_BYTES,
     MOST_ITEMS,
     STATES,
-    Lines,
     Status,
     bare_state,
     ended_at,
     ending_of,
+    inline_requests,
     input_file_of,
     job_name,
     metadata_of,
     output_of,
     pairs_of,
     read_results,
+    request_line,
+    sent_inline,
     state_of,
-    write_lines,
 )
 from semantic_core_gemini.options import MODEL, SIZE, TASK, common
 from semantic_core_gemini.service import API_VERSION, Service
-from semantic_core_gemini.usage import Usage, UsageMeter
 
 if TYPE_CHECKING:
+    from semantic_core.remote import Clock
     from semantic_core.types import Vector
     from semantic_core_gemini.keys import GoogleKeyring
     from semantic_core_gemini.options import Common
-    from semantic_core_gemini.pacing import Clock
 
 __all__ = ["GeminiBatchClient"]
 
@@ -252,12 +254,11 @@ class GeminiBatchClient:
         """Close the connections. The next call opens new ones."""
         self._service.close()
 
-    def _written(self, chunks: Any, most_items: int, most_bytes: int) -> Lines:
+    def _written(self, chunks: Any, most_items: int, most_bytes: int) -> JobLines:
         recipe = self._recipe
         pairs = ((key, recipe.document(text)) for key, text in pairs_of(chunks))
-        return write_lines(
-            pairs, recipe.job_request(), min(most_items, MOST_ITEMS), min(most_bytes, MOST_BYTES)
-        )
+        line_of = partial(request_line, recipe.job_request())
+        return write_lines(pairs, line_of, min(most_items, MOST_ITEMS), min(most_bytes, MOST_BYTES))
 
     def _files_of(self, job: str, answer: Mapping[str, Any]) -> list[str]:
         """The files of a job, those with the texts first.
@@ -284,13 +285,13 @@ class GeminiBatchClient:
                 return True
         return False
 
-    def _created(self, lines: Lines, name: str) -> str:
+    def _created(self, lines: JobLines, name: str) -> str:
         """Submit a job; returns the service's name of it."""
         service = self._service
         file = None
         source: dict[str, Any]
-        if lines.inline:
-            source = {"requests": lines.requests()}
+        if sent_inline(lines):
+            source = {"requests": inline_requests(lines)}
         else:
             file = service.upload(lines.file, name)
             source = {"file_name": file}

@@ -13,37 +13,43 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Annotated, Final
 
 from semantic_core.errors import InputError
+from semantic_core.remote import (
+    PassageBatches,
+    Queries,
+    Usage,
+    UsageMeter,
+    positive_seconds,
+    whole_number,
+)
 from semantic_core_gemini.batches import GeminiBatchClient
 from semantic_core_gemini.job_lines import KEPT_SECONDS
 from semantic_core_gemini.models import MOST_TEXTS
 from semantic_core_gemini.options import (
     MAX_CHARS,
     MODEL,
+    PLUGIN,
     SIZE,
     TASK,
     TEXTS_PER_MINUTE,
     TOKENS_PER_MINUTE,
     common,
     passage_limits,
-    seconds,
-    whole,
 )
-from semantic_core_gemini.passages import PassageBatches
 from semantic_core_gemini.pricing import MILLION, Price, PriceEstimate, PriceTier
 from semantic_core_gemini.service import API_VERSION, Service
-from semantic_core_gemini.tokens import Sample, estimated
-from semantic_core_gemini.usage import Usage, UsageMeter
-from semantic_core_gemini.vectors import Queries
+from semantic_core_gemini.tokens import RULE, Sample
 
 if TYPE_CHECKING:
     from semantic_core import Space
     from semantic_core.batch import JobState, Spent
+    from semantic_core.remote import Clock
     from semantic_core.types import Vector, Vectors
     from semantic_core_gemini.keys import GoogleKeyring
-    from semantic_core_gemini.pacing import Clock
 
 __all__ = ["GeminiEmbedder"]
 
+CALL_TOKENS: Final = 20_000
+"""Most tokens in a call, so that a call that fails loses little and an answer comes in seconds."""
 JOB_TOKENS: Final = 100_000
 """Most tokens in one job: users of the first paid tier report that larger jobs are refused."""
 
@@ -138,14 +144,14 @@ class GeminiEmbedder:
             clock=clock,
         )
         passage_limits(given.recipe, max_chars, batch_size)
-        whole("remembered_queries", remembered_queries)
-        whole("texts_per_minute", texts_per_minute, least=0)
-        whole("tokens_per_minute", tokens_per_minute, least=0)
+        whole_number(PLUGIN, "remembered_queries", remembered_queries)
+        whole_number(PLUGIN, "texts_per_minute", texts_per_minute, least=0)
+        whole_number(PLUGIN, "tokens_per_minute", tokens_per_minute, least=0)
         self._given = given
         self._recipe = given.recipe
         self._max_chars = max_chars
         self._batch_size = batch_size
-        self._query_timeout = seconds("query_timeout", query_timeout)
+        self._query_timeout = positive_seconds(PLUGIN, "query_timeout", query_timeout)
         self._service = Service(
             given.keyring.default_key, given.reach, given.clock, texts_per_minute, tokens_per_minute
         )
@@ -154,8 +160,9 @@ class GeminiEmbedder:
         self._queries = Queries(remembered_queries)
         self._passages = PassageBatches(
             self._call,
-            min(batch_size, pace.burst_texts or batch_size),
-            pace.burst_tokens,
+            RULE.tokens,
+            max(1, int(min(batch_size, pace.burst_requests or batch_size))),
+            int(min(CALL_TOKENS, pace.burst_tokens or CALL_TOKENS)),
             given.clock.now,
         )
         self._batches: GeminiBatchClient | None = None
@@ -218,7 +225,7 @@ class GeminiEmbedder:
 
         Nothing is sent, and it costs nothing; see `estimate` for an exact count of a sample.
         """
-        return sum(estimated(self._recipe.document(passage)) for passage in passages)
+        return sum(RULE.tokens(self._recipe.document(passage)) for passage in passages)
 
     def seconds(self, passages: int, tokens: int) -> float:
         """Minimum seconds for embedding this many in calls, by the rate limit."""
@@ -342,7 +349,7 @@ class GeminiEmbedder:
             [request],
             self._recipe.form.query_task,
             self._recipe.dimensions,
-            tokens=estimated(request),
+            tokens=RULE.tokens(request),
             meter=self._meter,
             timeout=min(self._query_timeout, reach.timeout),
             patience=self._query_timeout,

@@ -8,29 +8,23 @@ Tested by tests/test_jobs.py and tests/test_streaming.py.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
-from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
-from functools import partial
-from hashlib import blake2b
-from tempfile import SpooledTemporaryFile, TemporaryFile
+from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any, Final, Literal
-
-import attrs
 
 from semantic_core import Chunk, Entry
 from semantic_core.batch import JobState
-from semantic_core.errors import EmbedderError, InputError
+from semantic_core.errors import InputError
+from semantic_core.remote import JobLines, UsageMeter, quoted, read_lines, vector_of
 from semantic_core_gemini.errors import (
     AccessDenied,
     AnswerInvalid,
     ItemFailed,
     ItemUnavailable,
-    JobTooLarge,
     JobUnknown,
     ModelUnknown,
     ResultsGone,
@@ -38,14 +32,11 @@ from semantic_core_gemini.errors import (
     ServiceDown,
     ServiceResting,
     ServiceTimeout,
-    quoted,
 )
-from semantic_core_gemini.vectors import vector_of
 
 if TYPE_CHECKING:
     from semantic_core.types import Vector
     from semantic_core_gemini.service import Service
-    from semantic_core_gemini.usage import UsageMeter
 
 
 INLINE_BYTES: Final = 4 * 1024 * 1024
@@ -59,8 +50,6 @@ MOST_BYTES: Final = 2_000_000_000
 """Most bytes in the file of a job."""
 MOST_ITEMS: Final = 1_000_000
 """Most texts in a job."""
-LONGEST_LINE: Final = 4 * 1024 * 1024
-"""Most bytes of a line of results; a vector of the largest size takes about 70 kB."""
 TEMPORARY: Final = frozenset({4, 8, 10, 13, 14, 408, 429, 500, 503, 504})
 """Codes of temporary failures, as google.rpc.Code and as HTTP statuses: deadline exceeded, resource
 exhausted, aborted, internal, unavailable.
@@ -69,28 +58,17 @@ exhausted, aborted, internal, unavailable.
 logger = logging.getLogger(__name__)
 
 
-@attrs.frozen
-class Lines:
-    """The requests of a job in a temporary file. digest: of keys and texts, in any order."""
+def sent_inline(lines: JobLines) -> bool:
+    """Whether the job is small enough to be sent within a request."""
+    return lines.items <= INLINE_ITEMS and lines.size <= INLINE_BYTES
 
-    file: IO[bytes]
-    items: int
-    size: int
-    digest: str
 
-    @property
-    def inline(self) -> bool:
-        """Whether the job is small enough to be sent within a request."""
-        return self.items <= INLINE_ITEMS and self.size <= INLINE_BYTES
-
-    def requests(self) -> list[dict[str, Any]]:
-        """The requests for a job within a request; each has its key as metadata."""
-        self.file.seek(0)
-        requests = []
-        for line in self.file:
-            entry = json.loads(line)
-            requests.append({"request": entry["request"], "metadata": {"key": entry["key"]}})
-        return requests
+def inline_requests(lines: JobLines) -> list[dict[str, Any]]:
+    """The requests for a job within a request; each has its key as metadata."""
+    return [
+        {"request": entry["request"], "metadata": {"key": entry["key"]}}
+        for entry in lines.entries()
+    ]
 
 
 def pairs_of(chunks: Any) -> Iterator[tuple[str, str]]:
@@ -108,97 +86,10 @@ def pairs_of(chunks: Any) -> Iterator[tuple[str, str]]:
             )
 
 
-def write_lines(
-    texts: Iterable[tuple[str, str]], request: Mapping[str, Any], most_items: int, most_bytes: int
-) -> Lines:
-    """Write a file with one request per (key, text). The caller closes the file.
-
-    request: the fields that all requests have in common. Raises InputError if there is no text, or
-    a key is invalid or occurs twice; JobTooLarge.
-    """
-    file: IO[bytes] = SpooledTemporaryFile(max_size=INLINE_BYTES)  # noqa: SIM115
-    try:
-        digest = 0
-        hashes = array("Q")
-        size = 0
-        for key, text in texts:
-            if not isinstance(key, str) or not key:
-                raise InputError(f"The key of a text must be a str and not empty, got {key!r}.")
-            content = {"role": "user", "parts": [{"text": text}]}
-            entry = {"key": key, "request": {**request, "content": content}}
-            line = json.dumps(entry, ensure_ascii=False).encode() + b"\n"
-            size += len(line)
-            if len(hashes) == most_items or size > most_bytes:
-                raise JobTooLarge(
-                    f"A job may have at most {most_items:,} texts and {most_bytes:,} bytes.",
-                    hint="Submit several jobs.",
-                )
-            hashes.append(int.from_bytes(blake2b(key.encode(), digest_size=8).digest()))
-            digest += int.from_bytes(blake2b(line, digest_size=16).digest())
-            file.write(line)
-        if not hashes:
-            raise InputError("A job needs at least one text.")
-        _no_key_twice(hashes)
-    except OSError as error:
-        _close(file)
-        message = f"The texts of a job cannot be written to the temporary folder: {error}."
-        raise EmbedderError(message, hint="Free disk space, or set TMPDIR.") from error
-    except BaseException:
-        file.close()
-        raise
-    return Lines(file, len(hashes), size, f"{digest % (1 << 128):032x}")
-
-
-def _close(file: IO[bytes]) -> None:
-    with suppress(OSError):  # a file that could not be written cannot be flushed either
-        file.close()
-
-
-def _no_key_twice(hashes: array[int]) -> None:
-    import numpy as np
-
-    if np.unique(np.frombuffer(hashes, dtype=np.uint64)).size != len(hashes):
-        raise InputError(
-            "Two texts of a job have the same key.", hint="Results are matched by their keys."
-        )
-
-
-def read_lines(file: IO[bytes], job: str) -> Iterator[Mapping[str, Any]]:
-    """Every result that can be read.
-
-    The number of the others (lines that are cut off, too long, or not JSON) is logged.
-    """
-    broken = 0
-    file.seek(0)
-    for line in iter(partial(file.readline, LONGEST_LINE), b""):
-        if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
-            broken += 1
-            _skip_line(file)
-            continue
-        if not line.strip():
-            continue
-        try:
-            result = json.loads(line)
-        except ValueError:
-            result = None
-        if isinstance(result, Mapping):
-            yield result
-        else:
-            broken += 1
-    if broken:
-        logger.warning(
-            "%d lines of the results of %s cannot be read; their texts count as missing.",
-            broken,
-            job,
-        )
-
-
-def _skip_line(file: IO[bytes]) -> None:
-    """Read to the end of the line, without holding it in memory."""
-    while True:
-        rest = file.readline(LONGEST_LINE)
-        if not rest or rest.endswith(b"\n"):
-            return
+def request_line(request: Mapping[str, Any], key: str, text: str) -> Mapping[str, Any]:
+    """The line of a text. request: the fields that all requests have in common."""
+    content = {"role": "user", "parts": [{"text": text}]}
+    return {"key": key, "request": {**request, "content": content}}
 
 
 def result_of(

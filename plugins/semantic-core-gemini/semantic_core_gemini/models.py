@@ -12,7 +12,7 @@ import attrs
 
 from semantic_core import Space
 from semantic_core.errors import ConfigError, TextInvalid
-from semantic_core_gemini.tokens import estimated, shortened
+from semantic_core_gemini.tokens import RULE
 
 MOST_TEXTS: Final = 100
 """Most texts in a call; the service refuses more."""
@@ -166,4 +166,6 @@ class Recipe:
                 hint='Decode the source with errors="replace".',
             ) from error
         whole = text if text.strip() else BLANK
-        return template.replace("{}", shortened(whole, self.model.tokens - estimated(template)))
+        return template.replace(
+            "{}", RULE.shortened(whole, self.model.tokens - RULE.tokens(template))
+        )

@@ -12,12 +12,14 @@ import attrs
 
 from semantic_core.addresses import service_address
 from semantic_core.errors import ConfigError
+from semantic_core.remote import Clock, Price, positive_seconds, price_of, whole_number
 from semantic_core_gemini.keys import GoogleKeyring
 from semantic_core_gemini.models import DIMENSIONS, MOST_TEXTS, Recipe, form_of, model_named
-from semantic_core_gemini.pacing import Clock
-from semantic_core_gemini.pricing import Price, price_of
+from semantic_core_gemini.pricing import PRICES
 from semantic_core_gemini.service import Reach, base_url_in_use
 
+PLUGIN: Final = "gemini"
+"""The name that messages begin with."""
 MODEL: Final = "gemini-embedding-001"
 TASK: Final = "retrieval"
 SIZE: Final = 768
@@ -62,7 +64,7 @@ def common(
     """Check these options. Raises ConfigError for an invalid one, KeyMissing without a key."""
     known = model_named(model)
     form_of(known, task)
-    whole("dimensions", dimensions)
+    whole_number(PLUGIN, "dimensions", dimensions)
     if dimensions not in DIMENSIONS:
         raise ConfigError(
             f"gemini: dimensions must be from {DIMENSIONS.start} to "
@@ -71,32 +73,20 @@ def common(
     if keyring is not None and not isinstance(keyring, GoogleKeyring):
         raise ConfigError(f"gemini: keyring must be a GoogleKeyring, got {type(keyring).__name__}.")
     address = service_address("gemini: base_url", base_url_in_use(base_url))
-    reach = Reach(address, api_version, seconds("timeout", timeout), seconds("patience", patience))
+    reach = Reach(
+        address,
+        api_version,
+        positive_seconds(PLUGIN, "timeout", timeout),
+        positive_seconds(PLUGIN, "patience", patience),
+    )
     keys = keyring if keyring is not None else GoogleKeyring.from_env()
     return Common(
         keyring=keys,
         recipe=Recipe(known, task, dimensions),
         reach=reach,
         clock=clock or Clock(),
-        price=price_of(known.name, price),
+        price=price_of(PLUGIN, PRICES, known.name, price),
     )
-
-
-def whole(name: str, value: object, *, least: int = 1) -> None:
-    """Raise ConfigError unless the value is an int of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"gemini: {name} must be an int of at least {least}, got {value!r}.")
-
-
-def seconds(name: str, value: object) -> float:
-    """The value as a float. Raises ConfigError unless it is a finite number above 0."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not 0 < value < float("inf")
-    ):
-        raise ConfigError(f"gemini: {name} must be a number of seconds above 0, got {value!r}.")
-    return float(value)
 
 
 def passage_limits(recipe: Recipe, max_chars: int, batch_size: int) -> None:
@@ -104,8 +94,8 @@ def passage_limits(recipe: Recipe, max_chars: int, batch_size: int) -> None:
 
     Raises ConfigError.
     """
-    whole("max_chars", max_chars)
-    whole("batch_size", batch_size)
+    whole_number(PLUGIN, "max_chars", max_chars)
+    whole_number(PLUGIN, "batch_size", batch_size)
     if batch_size > MOST_TEXTS:
         raise ConfigError(f"gemini: batch_size must be at most {MOST_TEXTS}, got {batch_size}.")
     if max_chars > recipe.model.tokens:

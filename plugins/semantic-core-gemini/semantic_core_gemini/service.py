@@ -1,7 +1,5 @@
-"""Calls to the Gemini service with one key: rate limit, retries, and one method per operation.
-
-`Calls` runs one call: it waits for its turn, retries where that helps, and maps errors. `Service`
-has the operations: embedding, counting tokens, and everything about batch jobs.
+"""Calls to the Gemini service with one key: embedding, counting tokens, and everything about batch
+jobs. Rate limit, retries and circuit breaker are those of `semantic_core.remote`.
 
 Tested by tests/test_faults.py, tests/test_embedder.py and tests/test_jobs.py.
 """
@@ -15,29 +13,26 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
-from hashlib import blake2b
 from operator import attrgetter
 from threading import Lock
 from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
-from semantic_core_gemini.errors import (
-    AnswerInvalid,
-    QuotaExhausted,
-    RateLimited,
-    ServiceDown,
-    ServiceTimeout,
-    failure_of,
-    is_quotable,
+from semantic_core.remote import (
+    Breaker,
+    Calls,
+    Clock,
+    Pace,
+    Secret,
+    Size,
+    UsageMeter,
     never_arrived,
-    was_answered,
+    silence_of,
+    vector_of,
 )
-from semantic_core_gemini.keys import Secret
+from semantic_core_gemini.errors import AnswerInvalid, failure_of, was_answered
 from semantic_core_gemini.models import Model
-from semantic_core_gemini.pacing import Breaker, Clock, Pace, silence_of
-from semantic_core_gemini.usage import UsageMeter
-from semantic_core_gemini.vectors import vector_of
 
 if TYPE_CHECKING:
     import httpx2
@@ -48,115 +43,6 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-ATTEMPTS: Final = 5
-"""Failed attempts after which the error is raised. A request to wait does not count."""
-ANSWER_ATTEMPTS: Final = 2
-"""Attempts after which an invalid answer is an error; each attempt may be billed."""
-FIRST_WAIT: Final = 1.0
-LONGEST_WAIT: Final = 60.0
-"""Seconds between two attempts: random, up to a bound that doubles each time."""
-
-
-@attrs.frozen
-class Size:
-    """The texts and tokens of a call, which count against the limits per minute."""
-
-    texts: int = 0
-    tokens: int = 0
-
-
-class Calls:
-    """Runs the calls of one service object, which share the rate limit and the circuit breaker."""
-
-    def __init__(self, clock: Clock, pace: Pace, breaker: Breaker) -> None:
-        self.clock = clock
-        self.pace = pace
-        self._breaker = breaker
-
-    def run(
-        self,
-        what: str,
-        call: Callable[[], Answer],
-        *,
-        patience: float,
-        size: Size = Size(),
-        again: bool = True,
-    ) -> Answer:
-        """The result of `call`, after as many attempts as it needs.
-
-        what: subject of an error message. patience: most seconds, including all waiting. again:
-        whether a call that failed, but may have been processed, is repeated; one that never arrived
-        always is. A pause that the service asks for is observed before the next call. Raises the
-        classes of `errors`, and lets bugs of ours through unchanged.
-        """
-        until = self.clock.now() + patience
-        failed = 0
-        throttled = 0
-        invalid = 0
-        while True:
-            self.pace.turn(size.texts, size.tokens, until, what)
-            try:
-                return self._once(what, call)
-            except Exception as raw:
-                error = failure_of(raw, what, self.clock.wall())
-                if error is None:
-                    raise
-                if isinstance(error, ServiceDown | ServiceTimeout):
-                    failed += 1
-                    stop = failed >= ATTEMPTS or not (again or never_arrived(raw))
-                    wait = self._backoff(failed)
-                    if error.retry_after is not None:
-                        wait = max(wait, error.retry_after)
-                elif isinstance(error, RateLimited) and not isinstance(error, QuotaExhausted):
-                    throttled += 1
-                    # A call that must not be repeated creates a job. It is refused because of the
-                    # jobs in progress, so a short pause does not help unless the service names one.
-                    stop = not again and error.retry_after is None
-                    wait = 0.0 if stop else self._pause(error.retry_after, throttled)
-                    if not stop and self.clock.now() + wait <= until:
-                        continue
-                elif isinstance(error, AnswerInvalid):
-                    invalid += 1
-                    stop = invalid >= ANSWER_ATTEMPTS or not again
-                    wait = self._backoff(invalid)
-                else:
-                    stop = True
-                    wait = 0.0
-                if stop or self.clock.now() + wait > until:
-                    if error is raw:
-                        raise
-                    raise error from (raw if is_quotable(raw) else None)
-            self.clock.sleep(wait)
-
-    def _once(self, what: str, call: Callable[[], Answer]) -> Answer:
-        probe = self._breaker.enter(what)
-        well: bool | None = None
-        try:
-            answer = call()
-            well = True
-            return answer
-        except Exception as raw:
-            error = failure_of(raw, what, self.clock.wall())
-            if error is not None:
-                well = not isinstance(error, ServiceDown | ServiceTimeout)
-            raise
-        finally:
-            self._breaker.leave(probe, well)
-
-    def _backoff(self, times: int) -> float:
-        """A random wait, so that calls that failed together do not retry together."""
-        return self.clock.between(0.0, min(LONGEST_WAIT, FIRST_WAIT * 2.0**times))
-
-    def _pause(self, named: float | None, times: int) -> float:
-        """Begin a pause for everything with this key; returns its seconds.
-
-        It is a little longer than the service asks, or longer each time if the service names none.
-        """
-        seconds = self._backoff(times + 1) if named is None else named + self._backoff(times - 1)
-        self.pace.silence.begin(seconds)
-        return seconds
-
-
 BASE_URL: Final = "https://generativelanguage.googleapis.com"
 CLIENT_LOGGER: Final = "google_genai._api_client"
 BASE_URL_VARIABLE: Final = "GOOGLE_GEMINI_BASE_URL"
@@ -165,6 +51,9 @@ API_VERSION: Final = "v1beta"
 """The version that has batch jobs of embeddings; the default of google-genai is v1."""
 _GENERATED: Final = "GENERATED"
 """Source of a file that the service created."""
+PACE_HINT: Final = (
+    "Embed less at a time, or raise texts_per_minute and tokens_per_minute if the key allows more."
+)
 PAGE: Final = 100
 """Jobs or files per page of a list."""
 LONGEST_PATIENCE: Final = 120.0
@@ -209,8 +98,8 @@ class Service:
         self._secret = secret
         self.reach = reach
         silence = silence_of(secret, reach.base_url, clock)
-        pace = Pace(clock, texts_per_minute, tokens_per_minute, silence)
-        self._calls = Calls(clock, pace, Breaker(clock))
+        pace = Pace(clock, texts_per_minute, tokens_per_minute, silence, PACE_HINT)
+        self._calls = Calls(clock, pace, Breaker(clock), failure_of)
         self._lock = Lock()
         self._owner = 0
         self._client: Client | None = None
@@ -225,8 +114,7 @@ class Service:
     @property
     def account(self) -> str:
         """A hash of the key."""
-        key = self._secret.reveal().encode()
-        return blake2b(key, digest_size=8, person=b"sc-gemini-key").hexdigest()
+        return self._secret.account("sc-gemini-key")
 
     def service_time(self) -> float | None:
         """Seconds since 1970 by the service's clock; None before its first answer."""
@@ -498,9 +386,9 @@ class Service:
         import httpx2
         from google.genai import Client, types
 
-        from semantic_core_gemini.wire import PLACEHOLDER, http_client
+        from semantic_core_gemini.wire import PLACEHOLDER, keyed_client
 
-        http = http_client(self._secret, self.reach.base_url, self._read_clock)
+        http = keyed_client(self._secret, self.reach.base_url, self._read_clock)
         options = types.HttpOptions(
             base_url=self.reach.base_url,
             api_version=self.reach.api_version,

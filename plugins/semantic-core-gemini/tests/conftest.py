@@ -19,7 +19,8 @@ if FOLDER not in sys.path:  # the tests share helpers; importlib mode puts no fo
     sys.path.insert(0, FOLDER)
 
 from fake_gemini import FakeGemini  # noqa: E402
-from turning import Turning  # noqa: E402
+
+from semantic_core.testing import TurningClock  # noqa: E402
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -65,8 +66,8 @@ def gemini() -> Iterator[FakeGemini]:
 
 
 @pytest.fixture
-def turning() -> Turning:
-    return Turning()
+def turning() -> TurningClock:
+    return TurningClock()
 
 
 @pytest.fixture

@@ -17,20 +17,22 @@ from semantic_core_gemini.errors import (
     RateLimited,
     ServiceDown,
 )
-from semantic_core_gemini.tokens import estimated
-from turning import Turning
+from semantic_core_gemini.tokens import RULE
 
 from semantic_core import Document, Ref, SemanticCore
 from semantic_core.errors import InputError, TextInvalid
+from semantic_core.testing import TurningClock
 
 KEY = "key-of-every-day"
 
 
-def embedder(gemini: FakeGemini, turning: Turning | None = None, **options: Any) -> GeminiEmbedder:
+def embedder(
+    gemini: FakeGemini, turning: TurningClock | None = None, **options: Any
+) -> GeminiEmbedder:
     given = {
         "dimensions": 128,
         "base_url": gemini.url,
-        "clock": (turning or Turning()).clock,
+        "clock": (turning or TurningClock()).clock,
         **options,
     }
     return GeminiEmbedder(GoogleKeyring(given.pop("key", KEY)), **given)
@@ -129,13 +131,13 @@ def test_a_call_has_at_most_a_hundred_texts(gemini: FakeGemini) -> None:
 def test_a_call_has_at_most_so_many_tokens(gemini: FakeGemini) -> None:
     texts = [f"{number} " + "several plain words here " * 60 for number in range(100)]
     embedder(gemini).embed_documents(texts)
-    sizes = [sum(map(estimated, call)) for call in sent(gemini)]
+    sizes = [sum(map(RULE.tokens, call)) for call in sent(gemini)]
     assert max(sizes) <= 20_000 and len(sizes) == 2
     assert [text for call in sent(gemini) for text in call] == texts
 
 
 def test_a_small_allowance_makes_small_calls(gemini: FakeGemini) -> None:
-    turning = Turning()
+    turning = TurningClock()
     embedder(gemini, turning, texts_per_minute=60).embed_documents(
         [f"text {number}" for number in range(30)]
     )
@@ -170,7 +172,7 @@ def test_a_refused_text_is_found_and_the_others_are_paid_for_once(gemini: FakeGe
 
 
 def test_a_vector_that_does_not_count_costs_the_others_of_its_answer_nothing(
-    gemini: FakeGemini, turning: Turning
+    gemini: FakeGemini, turning: TurningClock
 ) -> None:
     gemini.blank = "BLANK"
     texts = [f"text {number}" + (" BLANK" if number == 13 else "") for number in range(100)]
@@ -204,7 +206,7 @@ def test_the_kernel_stores_all_but_the_text_without_a_vector_that_counts(
 
 
 def test_what_an_answer_brought_is_kept_although_the_next_call_fails(
-    gemini: FakeGemini, turning: Turning
+    gemini: FakeGemini, turning: TurningClock
 ) -> None:
     made = embedder(gemini, clock=turning.clock)
     gemini.misbehave("embed", "nan")
@@ -243,7 +245,7 @@ def test_what_was_paid_for_before_a_failure_is_not_paid_for_again(gemini: FakeGe
 
 
 def test_what_is_kept_has_a_limit(gemini: FakeGemini, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("semantic_core_gemini.passages.KEPT", 120)
+    monkeypatch.setattr("semantic_core.remote.passages.KEPT", 120)
     made, texts = embedder(gemini), [f"text {number}" for number in range(250)]
     gemini.misbehave("embed", "packed")
     gemini.misbehave("embed", "packed")
@@ -334,7 +336,7 @@ def test_a_query_asked_by_many_at_once_is_paid_for_once(gemini: FakeGemini) -> N
 
 
 def test_a_failed_query_is_not_remembered(gemini: FakeGemini) -> None:
-    made = embedder(gemini, Turning(share=0.0))
+    made = embedder(gemini, TurningClock(share=0.0))
     gemini.misbehave("embed", "unavailable", times=5)
     with pytest.raises(ServiceDown):
         made.embed_query("again")
@@ -362,7 +364,7 @@ def test_many_threads_get_the_right_vectors(gemini: FakeGemini) -> None:
 
 
 def test_a_tenant_that_is_throttled_does_not_hold_up_another(gemini: FakeGemini) -> None:
-    turning = Turning()
+    turning = TurningClock()
     loud, quiet = (
         embedder(gemini, turning, key="loud-tenant", patience=5),
         embedder(gemini, turning, key="quiet-tenant"),

@@ -12,11 +12,12 @@ from fake_gemini import FakeGemini, tokens_of
 from hypothesis import given
 from hypothesis import strategies as st
 from semantic_core_gemini import GeminiEmbedder, GoogleKeyring, Price
-from semantic_core_gemini.pricing import PRICES, price_of
-from semantic_core_gemini.tokens import estimated, packed, shortened
-from turning import Turning
+from semantic_core_gemini.pricing import PRICES
+from semantic_core_gemini.tokens import RULE
 
 from semantic_core.errors import ConfigError
+from semantic_core.remote import packed, price_of
+from semantic_core.testing import TurningClock
 
 KEY = "key-of-every-day"
 ENGLISH = (
@@ -50,7 +51,7 @@ def embedder(gemini: FakeGemini, **options: Any) -> GeminiEmbedder:
         GoogleKeyring(KEY, "batch-key"),
         base_url=gemini.url,
         dimensions=128,
-        clock=Turning().clock,
+        clock=TurningClock().clock,
         **options,
     )
 
@@ -135,7 +136,7 @@ def test_every_price_has_a_day_and_a_source_and_a_batch_is_half() -> None:
     ],
 )
 def test_a_price_can_be_given(given: Any) -> None:
-    price = price_of("gemini-embedding-001", given)
+    price = price_of("gemini", PRICES, "gemini-embedding-001", given)
     assert (price.interactive, price.batch, price.currency, price.as_of) == (
         Decimal("0.3"),
         Decimal("0.1"),
@@ -159,19 +160,19 @@ def test_a_price_can_be_given(given: Any) -> None:
 )
 def test_a_price_that_is_none_is_refused(given: Any) -> None:
     with pytest.raises(ConfigError):
-        price_of("gemini-embedding-001", given)
+        price_of("gemini", PRICES, "gemini-embedding-001", given)
 
 
 def test_a_model_without_a_known_price_is_told() -> None:
     with pytest.raises(ConfigError, match="the price of .* is not known"):
-        price_of("gemini-embedding-9")
+        price_of("gemini", PRICES, "gemini-embedding-9")
 
 
 @given(st.text(max_size=400), st.integers(1, 300))
 def test_a_shortened_text_is_a_beginning_and_short_enough(text: str, most: int) -> None:
-    cut = shortened(text, most)
+    cut = RULE.shortened(text, most)
     assert text.startswith(cut)
-    assert cut == text or estimated(cut) <= most or len(cut) == 1
+    assert cut == text or RULE.tokens(cut) <= most or len(cut) == 1
     assert cut or not text
 
 

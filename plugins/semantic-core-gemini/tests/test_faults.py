@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from fake_gemini import FAULTS, FakeGemini
-from semantic_core_gemini import GeminiEmbedder, GoogleKeyring, wire
+from semantic_core_gemini import GeminiEmbedder, GoogleKeyring
 from semantic_core_gemini.errors import (
     AccessDenied,
     AnswerInvalid,
@@ -22,9 +22,10 @@ from semantic_core_gemini.errors import (
     ServiceDown,
     ServiceTimeout,
 )
-from turning import Turning
 
 from semantic_core.errors import EmbedderUnavailable, SemanticCoreError
+from semantic_core.remote import wire
+from semantic_core.testing import TurningClock
 
 TEXTS = ["bread and butter", "moons of a planet", "the tax of a year"]
 ATTEMPTS = 5
@@ -108,7 +109,7 @@ def short_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "MOST_BYTES", 1 << 20)
 
 
-def embedder(gemini: FakeGemini, turning: Turning, **options: object) -> GeminiEmbedder:
+def embedder(gemini: FakeGemini, turning: TurningClock, **options: object) -> GeminiEmbedder:
     given = {
         "dimensions": 128,
         "base_url": gemini.url,
@@ -134,7 +135,7 @@ def test_every_fault_has_its_script() -> None:
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_fault_that_passes_is_lived_through(
-    name: str, gemini: FakeGemini, turning: Turning
+    name: str, gemini: FakeGemini, turning: TurningClock
 ) -> None:
     script, made = SCRIPTS[name], embedder(gemini, turning, timeout=SHORT.get(name, 5.0))
     wanted = embedder(gemini, turning).embed_documents(TEXTS)
@@ -154,7 +155,7 @@ def test_a_fault_that_passes_is_lived_through(
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_fault_that_stays_becomes_one_error(
-    name: str, gemini: FakeGemini, turning: Turning
+    name: str, gemini: FakeGemini, turning: TurningClock
 ) -> None:
     script, made = SCRIPTS[name], embedder(gemini, turning, timeout=SHORT.get(name, 5.0) / 3)
     gemini.misbehave("embed", name, times=200)
@@ -185,7 +186,7 @@ def test_a_fault_that_stays_becomes_one_error(
     ],
 )
 def test_a_pause_the_service_asks_for_is_kept(name: str, wait: float, gemini: FakeGemini) -> None:
-    turning = Turning(share=0.0)
+    turning = TurningClock(share=0.0)
     made = embedder(gemini, turning)
     gemini.misbehave("embed", name)
     made.embed_documents(TEXTS)
@@ -195,7 +196,7 @@ def test_a_pause_the_service_asks_for_is_kept(name: str, wait: float, gemini: Fa
 def test_a_pause_is_kept_by_every_embedder_of_the_process_with_that_key(
     gemini: FakeGemini,
 ) -> None:
-    turning = Turning()
+    turning = TurningClock()
     told, other = embedder(gemini, turning, patience=5), embedder(gemini, turning)
     stranger = GeminiEmbedder(
         GoogleKeyring("another-key"), base_url=gemini.url, clock=turning.clock, dimensions=128
@@ -210,13 +211,13 @@ def test_a_pause_is_kept_by_every_embedder_of_the_process_with_that_key(
 
 
 def test_being_told_to_wait_is_no_failure(gemini: FakeGemini) -> None:
-    made = embedder(gemini, Turning(share=0.0))
+    made = embedder(gemini, TurningClock(share=0.0))
     gemini.misbehave("embed", "throttled_seconds", times=4 * ATTEMPTS)
     assert made.embed_documents(TEXTS).shape == (3, 128)
     assert made.embed_query("and now a query").shape == (128,)
 
 
-def test_waiting_ends_with_patience(gemini: FakeGemini, turning: Turning) -> None:
+def test_waiting_ends_with_patience(gemini: FakeGemini, turning: TurningClock) -> None:
     made = embedder(gemini, turning, patience=30)
     gemini.misbehave("embed", "throttled_seconds", times=100)
     before = turning.now()
@@ -226,7 +227,7 @@ def test_waiting_ends_with_patience(gemini: FakeGemini, turning: Turning) -> Non
     assert raised.value.retry_after == 7.0
 
 
-def test_a_query_waits_less_than_documents(gemini: FakeGemini, turning: Turning) -> None:
+def test_a_query_waits_less_than_documents(gemini: FakeGemini, turning: TurningClock) -> None:
     made = embedder(gemini, turning, query_timeout=6)
     gemini.misbehave("embed", "throttled_seconds")
     with pytest.raises(RateLimited):
@@ -235,7 +236,7 @@ def test_a_query_waits_less_than_documents(gemini: FakeGemini, turning: Turning)
 
 
 def test_waits_between_failures_grow_and_are_random(gemini: FakeGemini) -> None:
-    longest, none = Turning(share=1.0), Turning(share=0.0)
+    longest, none = TurningClock(share=1.0), TurningClock(share=0.0)
     for turning in (longest, none):
         gemini.misbehave("embed", "unavailable", times=4)
         embedder(gemini, turning).embed_documents(TEXTS)
@@ -244,7 +245,7 @@ def test_waits_between_failures_grow_and_are_random(gemini: FakeGemini) -> None:
 
 
 def test_the_reason_the_service_gives_is_told_and_kept_as_the_cause(
-    gemini: FakeGemini, turning: Turning
+    gemini: FakeGemini, turning: TurningClock
 ) -> None:
     gemini.misbehave("embed", "forbidden")
     with pytest.raises(KeyRefused, match="The caller does not have permission") as raised:
@@ -252,7 +253,7 @@ def test_the_reason_the_service_gives_is_told_and_kept_as_the_cause(
     assert type(raised.value.__cause__).__name__ == "ClientError"
 
 
-def test_an_answer_is_not_quoted_in_whole(gemini: FakeGemini, turning: Turning) -> None:
+def test_an_answer_is_not_quoted_in_whole(gemini: FakeGemini, turning: TurningClock) -> None:
     gemini.misbehave("embed", "cut_json", times=2)
     with pytest.raises(AnswerInvalid) as raised:
         embedder(gemini, turning).embed_documents(TEXTS)
@@ -263,14 +264,14 @@ def test_an_answer_is_not_quoted_in_whole(gemini: FakeGemini, turning: Turning) 
     )
 
 
-def test_nobody_there_is_the_service_being_down(turning: Turning) -> None:
+def test_nobody_there_is_the_service_being_down(turning: TurningClock) -> None:
     made = GeminiEmbedder(GoogleKeyring("k"), base_url="http://127.0.0.1:1", clock=turning.clock)
     with pytest.raises(ServiceDown, match="no connection"):
         made.embed_documents(["x"])
     assert made.usage.lost_texts == 0, "it surely did not arrive"
 
 
-def test_a_mistake_of_ours_stays_what_it_is(gemini: FakeGemini, turning: Turning) -> None:
+def test_a_mistake_of_ours_stays_what_it_is(gemini: FakeGemini, turning: TurningClock) -> None:
     made = embedder(gemini, turning)
     made._passages._embed = lambda *_: [][0]
     with pytest.raises(IndexError):
@@ -278,7 +279,7 @@ def test_a_mistake_of_ours_stays_what_it_is(gemini: FakeGemini, turning: Turning
 
 
 def test_a_refused_key_is_not_taken_for_a_refused_text(
-    gemini: FakeGemini, turning: Turning
+    gemini: FakeGemini, turning: TurningClock
 ) -> None:
     """It comes with status 400, as a bad text does."""
     gemini.refused_keys.add("key-of-this-test")
@@ -288,7 +289,7 @@ def test_a_refused_key_is_not_taken_for_a_refused_text(
 
 
 def test_a_request_nobody_accepts_is_not_halved_to_the_end(
-    gemini: FakeGemini, turning: Turning
+    gemini: FakeGemini, turning: TurningClock
 ) -> None:
     gemini.misbehave("embed", "bad_request", times=1_000)
     with pytest.raises(RequestRefused) as raised:

@@ -29,11 +29,11 @@ from semantic_core_gemini.errors import (
     ServiceTimeout,
 )
 from semantic_core_gemini.job_lines import INLINE_ITEMS
-from turning import Turning
 
 from semantic_core import Chunk, ChunkId, Entry, Ref
 from semantic_core.errors import EmbedderError, InputError, JobLost, TextInvalid
 from semantic_core.protocols import BatchEmbedder, Priced
+from semantic_core.testing import TurningClock
 
 KEY = "key-for-batches"
 FEW = {f"few-{number}": f"text number {number}" for number in range(5)}
@@ -42,7 +42,7 @@ BOTH = pytest.mark.parametrize("texts", [FEW, MANY], ids=["inline", "file"])
 
 
 @pytest.fixture
-def embedder(gemini: FakeGemini, turning: Turning) -> GeminiEmbedder:
+def embedder(gemini: FakeGemini, turning: TurningClock) -> GeminiEmbedder:
     ring = GoogleKeyring("key-of-every-day", KEY)
     return GeminiEmbedder(ring, base_url=gemini.url, dimensions=128, clock=turning.clock, timeout=5)
 
@@ -430,7 +430,7 @@ def test_lines_that_cannot_be_read_count_as_missing(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("semantic_core_gemini.job_lines.LONGEST_LINE", 10_000)
+    monkeypatch.setattr("semantic_core.remote.json_lines.LONGEST_LINE", 10_000)
     job = client.submit(MANY, "a job")
 
     def broken(results: list[Any]) -> list[Any]:
@@ -477,7 +477,7 @@ def test_results_that_cannot_be_had_are_told_and_can_be_had_later(
 
 
 def test_a_download_can_be_had_again_after_the_service_was_left_alone(
-    client: GeminiBatchClient, gemini: FakeGemini, turning: Turning
+    client: GeminiBatchClient, gemini: FakeGemini, turning: TurningClock
 ) -> None:
     job = client.submit(MANY, "a job")
     gemini.finish(job)
@@ -700,7 +700,7 @@ def test_a_job_can_be_cancelled(client: GeminiBatchClient) -> None:
 
 
 def test_a_job_that_waits_for_ever_is_just_submitted(
-    client: GeminiBatchClient, turning: Turning
+    client: GeminiBatchClient, turning: TurningClock
 ) -> None:
     job = client.submit(FEW, "a job")
     for _ in range(5):
@@ -732,7 +732,7 @@ def test_jobs_of_other_keys_are_not_seen(gemini: FakeGemini) -> None:
 
 
 def test_a_job_that_finds_no_room_is_told_at_once_and_leaves_nothing(
-    client: GeminiBatchClient, gemini: FakeGemini, turning: Turning
+    client: GeminiBatchClient, gemini: FakeGemini, turning: TurningClock
 ) -> None:
     """The service names no pause: room comes when a job ends, which may take hours."""
     gemini.most_enqueued_tokens = 10
@@ -775,6 +775,6 @@ def test_a_full_disk_is_told_as_such(
     monkeypatch.setattr("semantic_core_gemini.job_lines.TemporaryFile", Full)
     with pytest.raises(ResultsUnavailable, match="temporary folder.*No space left"):
         list(client.results(job))
-    monkeypatch.setattr("semantic_core_gemini.job_lines.SpooledTemporaryFile", Full)
+    monkeypatch.setattr("semantic_core.remote.json_lines.SpooledTemporaryFile", Full)
     with pytest.raises(EmbedderError, match="temporary folder.*No space left"):
         client.submit(MANY, "another job")

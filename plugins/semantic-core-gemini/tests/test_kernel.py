@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from fake_gemini import Bill, FakeGemini
 from semantic_core_gemini import GeminiEmbedder, GoogleKeyring
-from turning import Turning
 
 from semantic_core import Document, Ref, SemanticCore
+from semantic_core.testing import TurningClock
 
 SUBJECTS = ("bread is baked at home", "planets move around a star", "taxes are due in spring")
 DOCUMENTS = [
@@ -24,7 +24,7 @@ DOCUMENTS = [
 
 def embedder(gemini: FakeGemini, *keys: str) -> GeminiEmbedder:
     return GeminiEmbedder(
-        GoogleKeyring(*keys), base_url=gemini.url, dimensions=128, clock=Turning().clock
+        GoogleKeyring(*keys), base_url=gemini.url, dimensions=128, clock=TurningClock().clock
     )
 
 

@@ -13,9 +13,9 @@ from fake_gemini import FakeGemini
 from google.genai import Client
 from semantic_core_gemini import GeminiBatchClient, GeminiEmbedder, GoogleKeyring
 from semantic_core_gemini.errors import BatchKeyMissing, KeyMalformed, KeyMissing
-from semantic_core_gemini.keys import Secret
 
 from semantic_core.errors import ConfigError
+from semantic_core.remote import Secret
 
 EVERY_DAY, BATCH = "AIza-every-day-0123456789", "AIza-batch-9876543210"
 

@@ -16,13 +16,17 @@ from typing import Any
 
 import pytest
 from fake_gemini import FAULTS, FakeGemini
-from semantic_core_gemini import GeminiBatchClient, GeminiEmbedder, GoogleKeyring, wire
+from semantic_core_gemini import GeminiBatchClient, GeminiEmbedder, GoogleKeyring
 from semantic_core_gemini.errors import KeyMalformed
-from turning import Turning
+from semantic_core_gemini.wire import keyed_client
+
+from semantic_core.remote import wire
+from semantic_core.testing import TurningClock
 
 KEYS = ("AIzaSy-every-day-1b2c3d4e5f", "AIzaSy-for-batches-6g7h8i9j")
 TEXTS = ["one", "two", "three"]
 OURS = (
+    "semantic_core",
     "semantic_core_gemini",
     "google",
     "httpx2",
@@ -155,7 +159,7 @@ def leaks(error: BaseException) -> list[str]:
     return [text[:200] for text in visible(error) if any(key in text for key in KEYS)]
 
 
-def embedder(gemini: FakeGemini, turning: Turning, **options: Any) -> GeminiEmbedder:
+def embedder(gemini: FakeGemini, turning: TurningClock, **options: Any) -> GeminiEmbedder:
     given = {
         "dimensions": 128,
         "timeout": 1.0,
@@ -192,7 +196,7 @@ def test_no_error_on_any_route_shows_a_key(
     monkeypatch.setattr("google.genai._api_client.INITIAL_RETRY_DELAY", 0)
     probes = 0
     for name in fitting(route) - (set() if route == "embed" else SLOW):
-        with_fault = embedder(gemini, Turning(), timeout=0.1 if name in SLOW else 1.0)
+        with_fault = embedder(gemini, TurningClock(), timeout=0.1 if name in SLOW else 1.0)
         gemini.behave()
         gemini.misbehave(route.split()[0], name, times=30)
         try:
@@ -204,7 +208,9 @@ def test_no_error_on_any_route_shows_a_key(
     assert probes >= 9
 
 
-def test_results_that_cannot_be_fetched_show_no_key(gemini: FakeGemini, turning: Turning) -> None:
+def test_results_that_cannot_be_fetched_show_no_key(
+    gemini: FakeGemini, turning: TurningClock
+) -> None:
     made = embedder(gemini, turning)
     job = made.submit({f"k{number}": f"text {number}" for number in range(150)}, "a job")
     gemini.finish(job)
@@ -215,14 +221,14 @@ def test_results_that_cannot_be_fetched_show_no_key(gemini: FakeGemini, turning:
         gemini.behave()
         gemini.misbehave("download", name, times=30)
         try:
-            list(embedder(gemini, Turning()).results(job))
+            list(embedder(gemini, TurningClock()).results(job))
         except Exception as error:  # noqa: BLE001 - every one is looked at
             probes += 1
             assert leaks(error) == [], name
     assert probes >= 10
 
 
-def test_no_connection_shows_no_key(turning: Turning) -> None:
+def test_no_connection_shows_no_key(turning: TurningClock) -> None:
     made = GeminiEmbedder(GoogleKeyring(*KEYS), base_url="http://127.0.0.1:1", clock=turning.clock)
     for ask in asks(made).values():
         with pytest.raises(Exception, match="connection|resting|row") as raised:
@@ -231,7 +237,7 @@ def test_no_connection_shows_no_key(turning: Turning) -> None:
 
 
 def test_another_host_is_never_given_the_key(gemini: FakeGemini) -> None:
-    client = wire.http_client(GoogleKeyring(*KEYS).default_key, gemini.url, lambda answer: None)
+    client = keyed_client(GoogleKeyring(*KEYS).default_key, gemini.url, lambda answer: None)
     with FakeGemini() as elsewhere, client:
         with pytest.raises(Exception, match="not sent to") as raised:
             client.get(f"{elsewhere.url}/v1beta/batches")
@@ -239,7 +245,7 @@ def test_another_host_is_never_given_the_key(gemini: FakeGemini) -> None:
 
 
 def test_an_upload_address_that_holds_the_key_is_of_use_and_masked(
-    gemini: FakeGemini, turning: Turning
+    gemini: FakeGemini, turning: TurningClock
 ) -> None:
     gemini.key_in_upload_url = True
     made = embedder(gemini, turning)
@@ -247,7 +253,7 @@ def test_an_upload_address_that_holds_the_key_is_of_use_and_masked(
     assert gemini.query_keys == [KEYS[1]]
 
 
-def test_nothing_one_holds_shows_a_key(gemini: FakeGemini, turning: Turning) -> None:
+def test_nothing_one_holds_shows_a_key(gemini: FakeGemini, turning: TurningClock) -> None:
     made = embedder(gemini, turning)
     made.embed_documents(TEXTS)
     made.find("nothing")

@@ -10,9 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from semantic_core_gemini import GeminiEmbedder, GoogleKeyring
 from semantic_core_gemini.errors import RequestRefused, ServiceDown
-from semantic_core_gemini.wire import _proxy_for
 
 from semantic_core.errors import ConfigError
+from semantic_core.remote.wire import _proxy_for
 
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 HOST = "gemini.invalid"

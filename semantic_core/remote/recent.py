@@ -1,50 +1,21 @@
-"""Vectors: checking and normalising what the service answers, and remembering vectors.
+"""`Recent` and `Queries`: the vectors used last, held in memory.
 
-Tested by tests/test_embedder.py and tests/test_faults.py.
+Tested by tests/remote/test_recent.py and plugins/semantic-core-gemini/tests/test_embedder.py.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from semantic_core_gemini.errors import AnswerInvalid
+from semantic_core.remote.extra import require_extra
 
 if TYPE_CHECKING:
+    from cachetools import LRUCache
+
     from semantic_core.types import Vector
-
-
-LEAST_LENGTH = 1e-6
-"""A vector shorter than this counts as zero."""
-
-
-def vector_of(values: Any, dimensions: int, what: str) -> Vector:
-    """The vector as float32 of shape (dimensions,), normalised to length 1.
-
-    The service normalises only vectors of its full size. what: subject of an error message. Raises
-    AnswerInvalid for another number of dimensions, numbers that are not finite, and a zero vector.
-    """
-    import numpy as np
-
-    if not isinstance(values, Sequence) or isinstance(values, str | bytes):
-        raise AnswerInvalid(f"{what}: wanted {dimensions} numbers, got none.")
-    if len(values) != dimensions:
-        raise AnswerInvalid(f"{what}: wanted {dimensions} numbers, got {len(values)}.")
-    try:
-        wide = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        wide = np.full(dimensions, np.nan)
-    with np.errstate(over="ignore", invalid="ignore"):
-        length = float(np.sqrt(wide @ wide)) if wide.shape == (dimensions,) else float("nan")
-    if not LEAST_LENGTH <= length < float("inf"):
-        raise AnswerInvalid(
-            f"{what}: wanted finite numbers that are not all 0, got a vector of length {length}."
-        )
-    return (wide / length).astype(np.float32)
-
 
 Value = TypeVar("Value")
 
@@ -57,9 +28,11 @@ class Recent(Generic[Value]):
     """
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        require_extra()
+        from cachetools import LRUCache
+
         self._lock = Lock()
-        self._values: OrderedDict[str, Value] = OrderedDict()
+        self._values: LRUCache[str, Value] = LRUCache(most)
 
     def __len__(self) -> int:
         return len(self._values)
@@ -67,17 +40,12 @@ class Recent(Generic[Value]):
     def get(self, key: str) -> Value | None:
         """The value, which becomes the most recently used; None if there is none."""
         with self._lock:
-            if key in self._values:
-                self._values.move_to_end(key)
             return self._values.get(key)
 
     def put(self, key: str, value: Value) -> None:
         """Add a value, and drop the least recently used ones."""
         with self._lock:
             self._values[key] = value
-            self._values.move_to_end(key)
-            while len(self._values) > self._most:
-                self._values.popitem(last=False)
 
     def pop(self, key: str) -> None:
         """Remove the value if there is one."""

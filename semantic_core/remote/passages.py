@@ -1,27 +1,31 @@
-"""Documents to calls: packing, deduplication, and finding the texts that a call fails for.
+"""`PassageBatches`: from documents to calls, and the texts that a call fails for.
 
-Equal passages are sent once. A text that is refused is found by splitting the call in halves. The
-vectors of the other texts are remembered, so that they are not paid for twice.
+A text that is refused is found by splitting the call in halves. The vectors of the other texts are
+remembered, so that they are not paid for twice.
 
-Tested by tests/test_embedder.py and tests/test_faults.py.
+Tested by tests/remote/test_passages.py and plugins/semantic-core-gemini/tests/test_embedder.py.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
-from semantic_core_gemini.errors import AnswerInvalid, ModelUnknown, PassageRefused, RequestRefused
-from semantic_core_gemini.models import MOST_TEXTS
-from semantic_core_gemini.tokens import estimated, packed
-from semantic_core_gemini.vectors import Recent
+from semantic_core.remote.errors import (
+    AnswerInvalid,
+    ModelUnknown,
+    PassageRefused,
+    PassageTooLong,
+    RequestRefused,
+)
+from semantic_core.remote.recent import Recent
+from semantic_core.remote.tokens import packed
 
 if TYPE_CHECKING:
     from semantic_core.types import Vector
 
-CALL_TOKENS: Final = 20_000
-"""Most tokens in a call, so that a call that fails loses little and an answer comes in seconds."""
 KEPT: Final = 1_000
 """Most passages remembered whose vectors came in a run that failed because of others."""
 GIVE_UP: Final = 8
@@ -33,6 +37,13 @@ RETRY_INVALID_AFTER: Final = 60.0
 So a caller that searches for it by splitting its own calls does not pay for it each time.
 """
 
+SHORTER: Final = 0.75
+"""The share of a text that is left when it is too long, and the service does not say how much."""
+SURE: Final = 0.97
+"""The share of what the service says that it accepts, because its tokens are not our characters."""
+CUTS: Final = 12
+"""Most times that a text is cut before it counts as refused."""
+
 Embed = Callable[[list[str], int, "dict[int, Vector]"], None]
 """One call: (texts, their estimated tokens, the dict that takes the vectors by position)."""
 Item = tuple[str, str, int]
@@ -41,23 +52,25 @@ Answers = dict[str, "Vector | RequestRefused | AnswerInvalid"]
 
 
 class PassageBatches:
-    """Embeds lists of passages with as many calls as they need.
+    """Embeds lists of passages with as many calls as they need. Safe to use from several threads.
 
-    embed: makes one call. texts, tokens: most of a call; None: the limit of the service. now: a
+    embed: makes one call. estimate: tokens of a text. texts, tokens: most of a call. now: a
     monotonic clock, in seconds.
     """
 
     def __init__(
         self,
         embed: Embed,
-        texts: float | None,
-        tokens: float | None,
+        estimate: Callable[[str], int],
+        texts: int,
+        tokens: int,
         now: Callable[[], float],
     ) -> None:
         self._embed = embed
+        self._estimate = estimate
         self._now = now
-        self._texts = max(1, int(min(MOST_TEXTS, texts or MOST_TEXTS)))
-        self._tokens = int(min(CALL_TOKENS, tokens or CALL_TOKENS))
+        self._texts = texts
+        self._tokens = tokens
         self._kept: Recent[Vector | RequestRefused] = Recent(KEPT)
         self._invalid: Recent[tuple[AnswerInvalid, float]] = Recent(KEPT)
 
@@ -110,14 +123,18 @@ class PassageBatches:
 
     def _parts(self, missing: Mapping[str, str]) -> Iterator[list[Item]]:
         """The items of each call."""
-        items = [(key, text, estimated(text)) for key, text in missing.items()]
+        items = [(key, text, self._estimate(text)) for key, text in missing.items()]
         for run in packed([tokens for _, _, tokens in items], self._texts, self._tokens):
             yield items[run.start : run.stop]
 
     def _embed_part(self, part: list[Item], found: Answers) -> None:
-        """Put the vectors of these items into `found`, and the error of a text that has none."""
+        """Put the vectors of these items into `found`, and the error of a text that has none.
+
+        A single text that is too long is cut until the service accepts it.
+        """
         accepted = False
         refused_in_a_row = 0
+        cuts: Counter[str] = Counter()
         stack = [part]
         while stack:
             items = stack.pop()
@@ -137,6 +154,12 @@ class PassageBatches:
                     middle = len(items) // 2
                     stack += [items[middle:], items[:middle]]
                     continue
+                key, text, tokens = items[0]
+                if isinstance(error, PassageTooLong) and len(text) > 1 and cuts[key] < CUTS:
+                    cuts[key] += 1
+                    shorter = cut_to_fit(text, error)
+                    stack.append([(key, shorter, tokens * len(shorter) // len(text))])
+                    continue
                 refused_in_a_row += 1
                 if not accepted and refused_in_a_row >= GIVE_UP:
                     raise
@@ -152,6 +175,16 @@ class PassageBatches:
             for place, vector in vectors.items():
                 key = items[place][0]
                 found[key] = vector
+
+
+def cut_to_fit(text: str, error: PassageTooLong) -> str:
+    """The beginning of a text that is too long, by what the service says of it; at least one
+    character shorter.
+    """
+    share = SHORTER
+    if error.most and error.given and error.most < error.given:
+        share = SURE * error.most / error.given
+    return text[: max(1, min(len(text) - 1, int(len(text) * share)))]
 
 
 def _failure(keys: Sequence[str], found: Answers) -> PassageRefused | AnswerInvalid:

@@ -1,6 +1,6 @@
 """Usage: texts and tokens counted as the service bills them.
 
-Tested by tests/test_embedder.py and tests/test_jobs.py.
+Tested by tests/remote/test_usage.py and plugins/semantic-core-gemini/tests/test_jobs.py.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from threading import Lock
 
 import attrs
 
-from semantic_core.batch import Meter as Blocks
-from semantic_core_gemini.pricing import Price, PriceTier
+from semantic_core._jobs import PriceTier
+from semantic_core._metering import Meter as Blocks
+from semantic_core.remote.prices import Price
 
 
 @attrs.frozen

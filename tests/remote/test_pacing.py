@@ -1,5 +1,4 @@
-"""Calls stay within the rate limit, and pause while the service fails. On a clock that tests
-control.
+"""Calls stay within the rate limit, and pause while the service fails.
 
 On a clock that tests turn.
 """
@@ -9,18 +8,18 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from semantic_core_gemini.errors import RateLimited, ServiceResting
-from semantic_core_gemini.keys import Secret
-from semantic_core_gemini.pacing import (
-    FAILURES,
-    LONGEST_REST,
-    REST,
-    SPREAD,
+
+from semantic_core.remote import (
     Breaker,
     Pace,
+    RateLimited,
+    Secret,
+    ServiceResting,
     silence_of,
 )
-from turning import Turning
+from semantic_core.remote.breaker import FAILURES, LONGEST_REST, REST
+from semantic_core.remote.pacing import SPREAD
+from semantic_core.testing import TurningClock
 
 FOREVER = float("inf")
 
@@ -36,11 +35,11 @@ FOREVER = float("inf")
 def test_no_minute_holds_more_than_it_may(
     limits: tuple[int, int], calls: list[tuple[int, int, float]]
 ) -> None:
-    turning = Turning()
+    turning = TurningClock()
     pace = Pace(turning.clock, *limits)
     went: list[tuple[float, int, int]] = []
     for texts, tokens, idle in calls:
-        texts = min(texts, int(pace.burst_texts or 1))
+        texts = min(texts, int(pace.burst_requests or 1))
         tokens = min(tokens, int(pace.burst_tokens or 1))
         turning.turn(idle)
         pace.turn(texts, tokens, FOREVER, "A call")
@@ -53,7 +52,7 @@ def test_no_minute_holds_more_than_it_may(
 
 @given(st.integers(10, 5_000), st.integers(50, 400))
 def test_the_pace_is_most_of_what_is_allowed(limit: int, calls: int) -> None:
-    turning = Turning()
+    turning = TurningClock()
     pace = Pace(turning.clock, limit, 0)
     start = turning.now()
     for _ in range(calls):
@@ -64,16 +63,16 @@ def test_the_pace_is_most_of_what_is_allowed(limit: int, calls: int) -> None:
 
 
 def test_without_limits_nothing_waits() -> None:
-    turning = Turning()
+    turning = TurningClock()
     pace = Pace(turning.clock, 0, 0)
     for _ in range(1_000):
         pace.turn(100, 20_000, turning.now(), "A call")
-    assert turning.slept == [] and pace.burst_texts is None and pace.burst_tokens is None
+    assert turning.slept == [] and pace.burst_requests is None and pace.burst_tokens is None
     assert pace.seconds(10**9, 10**12) == 0.0
 
 
 def test_who_would_wait_too_long_is_told_and_takes_nothing() -> None:
-    turning = Turning()
+    turning = TurningClock()
     pace = Pace(turning.clock, 60, 0)
     pace.turn(10, 0, FOREVER, "A call")
     for _ in range(5):
@@ -86,7 +85,7 @@ def test_who_would_wait_too_long_is_told_and_takes_nothing() -> None:
 
 
 def test_a_silence_holds_for_everyone_with_the_key() -> None:
-    turning = Turning()
+    turning = TurningClock()
     pace = Pace(turning.clock, 0, 0)
     pace.silence.begin(7)
     pace.silence.begin(3)
@@ -97,7 +96,7 @@ def test_a_silence_holds_for_everyone_with_the_key() -> None:
 def test_those_who_waited_for_the_end_of_a_pause_do_not_come_back_together() -> None:
     waits = []
     for place in range(8):
-        turning = Turning(share=place / 8)
+        turning = TurningClock(share=place / 8)
         pace = Pace(turning.clock, 0, 0)
         pace.silence.begin(3)
         pace.turn(1, 1, FOREVER, "A call")
@@ -107,7 +106,7 @@ def test_those_who_waited_for_the_end_of_a_pause_do_not_come_back_together() -> 
 
 
 def test_waiting_after_a_pause_does_not_outlast_patience() -> None:
-    turning = Turning()
+    turning = TurningClock()
     pace = Pace(turning.clock, 0, 0)
     pace.silence.begin(7)
     pace.turn(1, 1, turning.now() + 7.5, "A query")
@@ -115,7 +114,7 @@ def test_waiting_after_a_pause_does_not_outlast_patience() -> None:
 
 
 def test_a_pause_is_one_for_a_key_at_an_address() -> None:
-    clock, other = Turning().clock, Turning().clock
+    clock, other = TurningClock().clock, TurningClock().clock
     silence = silence_of(Secret("a-key"), "https://here", clock)
     assert silence_of(Secret("a-key"), "https://here", clock) is silence
     for key, address, time in (
@@ -131,7 +130,7 @@ def fail(breaker: Breaker) -> None:
 
 
 def test_a_service_that_fails_again_and_again_is_left_alone() -> None:
-    turning = Turning()
+    turning = TurningClock()
     breaker = Breaker(turning.clock)
     for _ in range(FAILURES):
         fail(breaker)
@@ -141,7 +140,7 @@ def test_a_service_that_fails_again_and_again_is_left_alone() -> None:
 
 
 def test_one_call_tries_and_the_others_wait_for_it() -> None:
-    turning = Turning()
+    turning = TurningClock()
     breaker = Breaker(turning.clock)
     for _ in range(FAILURES):
         fail(breaker)
@@ -155,7 +154,7 @@ def test_one_call_tries_and_the_others_wait_for_it() -> None:
 
 
 def test_it_rests_longer_each_time_the_probe_fails_up_to_a_limit() -> None:
-    turning = Turning()
+    turning = TurningClock()
     breaker = Breaker(turning.clock)
     for _ in range(FAILURES):
         fail(breaker)
@@ -177,7 +176,7 @@ def test_it_rests_longer_each_time_the_probe_fails_up_to_a_limit() -> None:
 
 
 def test_failures_in_between_do_not_count_together() -> None:
-    turning = Turning()
+    turning = TurningClock()
     breaker = Breaker(turning.clock)
     for _ in range(20):
         for _ in range(FAILURES - 1):
@@ -186,7 +185,7 @@ def test_failures_in_between_do_not_count_together() -> None:
 
 
 def test_a_probe_that_ends_without_telling_lets_another_try() -> None:
-    turning = Turning()
+    turning = TurningClock()
     breaker = Breaker(turning.clock)
     for _ in range(FAILURES):
         fail(breaker)
@@ -196,7 +195,7 @@ def test_a_probe_that_ends_without_telling_lets_another_try() -> None:
 
 
 def test_a_late_answer_to_an_old_call_does_not_end_the_probe() -> None:
-    turning = Turning()
+    turning = TurningClock()
     breaker = Breaker(turning.clock)
     old = breaker.enter("An old call")
     for _ in range(FAILURES):

@@ -1,0 +1,143 @@
+"""What every embedder that calls a service over the network needs, and none should have to write:
+pacing, retries, a circuit breaker, keys that are never shown, packing, caches, prices.
+
+For authors of plugins. Needs ``pip install "semantic-core-kernel[remote]"``; importing this loads
+none of that. No figure of a provider is in here: limits, prices, and the meaning of an error are
+given by the plugin.
+
+Modules: `clock`, `pacing` (the rate limit), `breaker`, `calls` (one call with its retries),
+`errors`, `keys` (a secret), `key_place` and `wire` (the key on the wire), `passages` (documents to
+calls), `tokens` (estimates), `recent` (vectors held in memory), `vectors`, `json_lines` (the files
+of batch jobs), `prices`, `usage`, `options`, `extra`.
+
+Tested by tests/remote/test_import.py.
+"""
+
+from typing import TYPE_CHECKING
+
+from semantic_core.remote.breaker import Breaker
+from semantic_core.remote.calls import Calls, Size
+from semantic_core.remote.clock import Clock
+from semantic_core.remote.errors import (
+    AccessDenied,
+    AnswerInvalid,
+    ItemFailed,
+    ItemUnavailable,
+    JobFailed,
+    JobTooLarge,
+    JobUnknown,
+    KeyMalformed,
+    KeyMissing,
+    KeyRefused,
+    ModelUnknown,
+    PassageRefused,
+    PassageTooLong,
+    QuotaExhausted,
+    RateLimited,
+    RequestRefused,
+    ResultsGone,
+    ResultsUnavailable,
+    ServiceDown,
+    ServiceResting,
+    ServiceTimeout,
+    bounded_wait,
+    connection_failure,
+    is_quotable,
+    never_arrived,
+    quoted,
+    raised_in,
+    seconds_named,
+)
+from semantic_core.remote.extra import require_extra
+from semantic_core.remote.json_lines import JobLines, read_lines, write_lines
+from semantic_core.remote.key_place import KeyPlace
+from semantic_core.remote.keys import MASK, Secret, as_secret, key_fault, read_key
+from semantic_core.remote.options import positive_seconds, whole_number
+from semantic_core.remote.pacing import Allowance, Pace, Silence, silence_of
+from semantic_core.remote.passages import PassageBatches, cut_to_fit
+from semantic_core.remote.prices import MILLION, Price, price_of
+from semantic_core.remote.recent import Queries, Recent
+from semantic_core.remote.tokens import TokenRule, packed
+from semantic_core.remote.usage import Usage, UsageMeter
+from semantic_core.remote.vectors import vector_of
+
+if TYPE_CHECKING:
+    from semantic_core.remote.wire import KeyedTransport, http_client
+
+__all__ = [
+    "MASK",
+    "MILLION",
+    "AccessDenied",
+    "Allowance",
+    "AnswerInvalid",
+    "Breaker",
+    "Calls",
+    "Clock",
+    "ItemFailed",
+    "ItemUnavailable",
+    "JobFailed",
+    "JobLines",
+    "JobTooLarge",
+    "JobUnknown",
+    "KeyMalformed",
+    "KeyMissing",
+    "KeyPlace",
+    "KeyRefused",
+    "KeyedTransport",
+    "ModelUnknown",
+    "Pace",
+    "PassageBatches",
+    "PassageRefused",
+    "PassageTooLong",
+    "Price",
+    "Queries",
+    "QuotaExhausted",
+    "RateLimited",
+    "Recent",
+    "RequestRefused",
+    "ResultsGone",
+    "ResultsUnavailable",
+    "Secret",
+    "ServiceDown",
+    "ServiceResting",
+    "ServiceTimeout",
+    "Silence",
+    "Size",
+    "TokenRule",
+    "Usage",
+    "UsageMeter",
+    "as_secret",
+    "bounded_wait",
+    "connection_failure",
+    "cut_to_fit",
+    "http_client",
+    "is_quotable",
+    "key_fault",
+    "never_arrived",
+    "packed",
+    "positive_seconds",
+    "price_of",
+    "quoted",
+    "raised_in",
+    "read_key",
+    "read_lines",
+    "require_extra",
+    "seconds_named",
+    "silence_of",
+    "vector_of",
+    "whole_number",
+    "write_lines",
+]
+
+_WIRE = ("KeyedTransport", "http_client")
+"""Names of `wire`, which loads the HTTP client when one of them is first used."""
+
+if not TYPE_CHECKING:  # with it, a type checker would accept any name
+
+    def __getattr__(name: str) -> object:
+        if name not in _WIRE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        require_extra()
+        from semantic_core.remote import wire
+
+        return getattr(wire, name)
