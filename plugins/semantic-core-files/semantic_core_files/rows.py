@@ -55,6 +55,8 @@ _MOST_FIELD = 10_000_000
 """The longest field of a CSV file, in characters; the module's own limit is 131,072."""
 _INT = re.compile(r"-?(?:0|[1-9]\d{0,17})")
 _FLOAT = re.compile(r"-?(?:0|[1-9]\d{0,14})\.\d{1,15}")
+_BRACKET = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{\]}]')
+"""A bracket, or a string with what is in it."""
 _LONGEST_METADATA = 500
 """A longer text is searched, not filtered by, so it is no metadata."""
 
@@ -215,14 +217,15 @@ def _json(source: FileSource, line: str, number: int) -> object:
 
 
 def _depth(line: str) -> int:
-    """The deepest nesting of brackets; those within strings are counted too, which is rare."""
+    """The deepest nesting of brackets outside of strings."""
     depth = 0
     deepest = 0
-    for char in re.findall(r'"(?:[^"\\]|\\.)*"|[\[{\]}]', line):
-        if char in "[{":
+    for found in _BRACKET.finditer(line):
+        bracket = found[0]
+        if bracket in "[{":
             depth += 1
             deepest = max(deepest, depth)
-        elif char in "]}":
+        elif bracket in "]}":
             depth -= 1
     return deepest
 

@@ -30,9 +30,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def core(tmp_path: Path) -> Any:
-    """An index without an embedder."""
-    with SemanticCore(path=tmp_path / "index.db", embedder="none") as opened:
+def core() -> Any:
+    """An index in memory, without an embedder."""
+    with SemanticCore(store="memory", embedder="none") as opened:
         yield opened
 
 

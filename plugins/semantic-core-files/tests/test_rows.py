@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -75,6 +76,13 @@ def test_lines_of_json_are_documents(read: Any) -> None:
         "who.name": "Ann",
     }
     assert second.text == "value: [1, 2]"
+
+
+def test_long_texts_in_json_are_read_and_brackets_in_them_count_nothing(read: Any) -> None:
+    text = "word [ " * 500_000
+    _, document = read("z.jsonl", json.dumps({"a": text, "b": '\\"['}).encode())
+    assert document.text.startswith("a: word [ word [")
+    assert document.metadata["b"] == '\\"['
 
 
 def test_a_broken_line_is_named(read: Any) -> None:
