@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from itertools import chain, count, islice
 from math import ceil, inf
 from time import perf_counter
@@ -179,9 +180,10 @@ class Search:
     ) -> None:
         self._plugins = plugins
         self._store = store
-        self._embedder = embedder
-        self._cost_tracker = cost_tracker
         self._per_document = per_document
+        self._new_search = partial(
+            _OneSearch, plugins, store, embedder, cost_tracker, per_document=per_document
+        )
 
     def run(self, request: SearchRequest) -> SearchResults:
         """The results, with the middleware of plugins around the search itself.
@@ -201,14 +203,7 @@ class Search:
     def _once(self, request: SearchRequest) -> SearchResults:
         """The results without middleware."""
         _check(request)
-        once = _OneSearch(
-            self._plugins,
-            self._store,
-            self._embedder,
-            self._cost_tracker,
-            per_document=self._per_document,
-        )
-        return once.run(request)
+        return self._new_search().run(request)
 
 
 class _OneSearch:
