@@ -42,10 +42,6 @@ def plugins() -> None:
     """List plugins, show their options, write and test new ones."""
 
 
-plugins.add_command(new)
-plugins.add_command(check_plugin)
-
-
 @plugins.command("list", short_help="List every plugin with its status.")
 @click.option(
     "--isolated",
@@ -112,6 +108,10 @@ def show(context: click.Context, name: str, as_json: bool, db: str | None) -> No
         for command in info.provides.get(PROVIDES, ()):
             write()
             write(f"Command {visible(command)}: {visible(listed.commands.usable[command].help)}")
+
+
+plugins.add_command(new)
+plugins.add_command(check_plugin)
 
 
 SLOW = 1.0

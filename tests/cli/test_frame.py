@@ -87,7 +87,13 @@ def test_every_command_exists_and_takes_json_and_says_which_index_it_is_about(na
 
     command = cli.get_command(click.Context(cli), name)
     assert command is not None
-    index_free = ("blueprint", "config trust", "config untrust")
+    index_free = (
+        "blueprint",
+        "config trust",
+        "config untrust",
+        "plugins new",
+        "plugins test",
+    )
     for path, leaf in leaves(command, name):
         options = {option for parameter in leaf.params for option in parameter.opts}
         assert "--json" in options, path
