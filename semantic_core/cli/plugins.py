@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from semantic_core._plugins.probe import Probe
     from semantic_core._plugins.records import OptionInfo, PluginInfo
 
+MOST_NAMES = 6
+"""Names of each kind, such as suffixes of files, in the table of all plugins; `show` lists all."""
 GAP = "  "
 """Space between two columns."""
 
@@ -231,7 +233,7 @@ def _listing(infos: Sequence[PluginInfo]) -> str:
 
 
 def _row(info: PluginInfo) -> list[str]:
-    provides = _provides(info.provides)
+    provides = _provides(info.provides, MOST_NAMES)
     return [info.name, info.version, info.status, provides, _hooks(info), info.distribution]
 
 
@@ -299,8 +301,15 @@ def _option_table(options: Sequence[Mapping[str, str]]) -> str:
     return render(table, width=table_width())
 
 
-def _provides(provides: Mapping[str, Sequence[str]]) -> str:
-    return "; ".join(f"{kind}: {', '.join(names)}" for kind, names in provides.items())
+def _provides(provides: Mapping[str, Sequence[str]], most: int | None = None) -> str:
+    """What a plugin provides. most: names of each kind that are listed, None for all."""
+    told = []
+    for kind, names in provides.items():
+        listed = ", ".join(names[:most])
+        if most is not None and len(names) > most:
+            listed += f" and {len(names) - most:,} more"
+        told.append(f"{kind}: {listed}")
+    return "; ".join(told)
 
 
 def _hooks(info: PluginInfo) -> str:
@@ -312,13 +321,15 @@ LABEL = 14
 
 
 def _facts(info: PluginInfo, *, trouble: bool = True) -> Iterator[str]:
-    """Lines about one plugin. trouble: include its origin, and why it is not used."""
+    """Lines about one plugin. trouble: include its origin, all names of what it provides, and why
+    it is not used.
+    """
     facts = {
         "version": info.version,
         "distribution": info.distribution,
         "origin": info.origin if trouble else "",
         "API version": str(info.api_version or "") if trouble else "",
-        "provides": _provides(info.provides),
+        "provides": _provides(info.provides, None if trouble else MOST_NAMES),
         "hooks": _hooks(info),
     }
     yield visible(f"{info.name}: {info.status}")

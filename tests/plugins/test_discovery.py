@@ -1059,3 +1059,13 @@ except PluginError as error:
     cause = "PluginError Installed plugins cannot be searched: Too many open files."
     assert done.stdout.startswith(cause)
     assert "ulimit -n" in done.stdout
+
+
+def test_a_list_of_plugins_names_the_first_of_many_suffixes_and_show_names_all() -> None:
+    from semantic_core.cli.plugins import MOST_NAMES, _provides
+
+    names = [f".s{number}" for number in range(MOST_NAMES + 3)]
+    few = _provides({"reader": names, "splitter": ["files"]}, MOST_NAMES)
+    assert few == "reader: .s0, .s1, .s2, .s3, .s4, .s5 and 3 more; splitter: files"
+    assert _provides({"reader": names}).endswith(", .s8")
+    assert _provides({"reader": names[:MOST_NAMES]}, MOST_NAMES).endswith(", .s5")
