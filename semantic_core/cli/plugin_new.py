@@ -100,6 +100,7 @@ class Package:
         needs = ["semantic-core-kernel>=0.1", *KINDS[kind].needs]
         self._values = {
             "name": name,
+            "command": name.replace("_", "-"),
             "title": "".join(part.capitalize() for part in name.split("_")),
             "package": f"semantic_core_{name}",
             "distribution": self.distribution,
