@@ -85,7 +85,7 @@ def test_every_function_named_like_a_hook_is_one() -> None:
     ]
     assert (
         set(named)
-        == {"semantic_describe", "semantic_split", "semantic_context"}
+        == {"semantic_readers", "semantic_describe", "semantic_split", "semantic_context"}
         <= set(hook_names())
     )
     assert all(hasattr(getattr(semantic_core_markdown, name), f"{PROJECT}_impl") for name in named)
