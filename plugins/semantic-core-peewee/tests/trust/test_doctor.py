@@ -58,6 +58,12 @@ def sound() -> Iterator[Path]:
         yield folder
 
 
+@pytest.fixture(autouse=True)
+def few_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The doctor imports each plugin in a process of its own, which is not what is tried here."""
+    monkeypatch.setenv("SEMANTIC_CORE_PLUGINS", "sqlite,wordllama")
+
+
 @contextmanager
 def copied(sound: Path, *statements: str) -> Iterator[Path]:
     """A copy of it in a folder of its own that is the current one, after this was done to it."""
