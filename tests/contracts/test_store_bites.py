@@ -4,6 +4,7 @@ each.
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import unicodedata
@@ -1638,8 +1639,14 @@ class QueryAsARow(HashEmbedder):
 
 @caught_by("the_same_text_has_the_same_vector")
 class SaltedForEachObject(HashEmbedder):
+    salts = itertools.count(1)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.salt = next(self.salts) % 63 + 1
+
     def embed_documents(self, passages):
-        return np.roll(super().embed_documents(passages), hash(id(self)) % 63 + 1, axis=1)
+        return np.roll(super().embed_documents(passages), self.salt, axis=1)
 
 
 @caught_by("its_space_stays_the_same")
