@@ -5,10 +5,10 @@ For authors of plugins. Needs ``pip install "semantic-core-kernel[remote]"``; im
 none of that. No figure of a provider is in here: limits, prices, and the meaning of an error are
 given by the plugin.
 
-Modules: `clock`, `pacing` (the rate limit), `breaker`, `calls` (one call with its retries),
-`errors`, `keys` (a secret), `key_place` and `wire` (the key on the wire), `passages` (documents to
-calls), `tokens` (estimates), `recent` (vectors held in memory), `vectors`, `json_lines` (the files
-of batch jobs), `prices`, `usage`, `options`, `extra`.
+Modules: `embedder` (the classes to derive from), `clock`, `pacing` (the rate limit), `breaker`,
+`calls` (one call with its retries), `errors`, `keys` (a secret), `key_place` and `wire` (the key on
+the wire), `passages` (documents to calls), `tokens` (estimates), `recent` (vectors held in memory),
+`vectors`, `json_lines` (the files of batch jobs), `prices`, `usage`, `options`, `extra`.
 
 Tested by tests/remote/test_import.py.
 """
@@ -18,6 +18,13 @@ from typing import TYPE_CHECKING
 from semantic_core.remote.breaker import Breaker
 from semantic_core.remote.calls import Calls, Size
 from semantic_core.remote.clock import Clock
+from semantic_core.remote.embedder import (
+    BatchJobs,
+    RemoteBatchEmbedder,
+    RemoteEmbedder,
+    TextForms,
+    text_to_send,
+)
 from semantic_core.remote.errors import (
     AccessDenied,
     AnswerInvalid,
@@ -70,6 +77,7 @@ __all__ = [
     "AccessDenied",
     "Allowance",
     "AnswerInvalid",
+    "BatchJobs",
     "Breaker",
     "Calls",
     "Clock",
@@ -94,6 +102,8 @@ __all__ = [
     "QuotaExhausted",
     "RateLimited",
     "Recent",
+    "RemoteBatchEmbedder",
+    "RemoteEmbedder",
     "RequestRefused",
     "ResultsGone",
     "ResultsUnavailable",
@@ -103,6 +113,7 @@ __all__ = [
     "ServiceTimeout",
     "Silence",
     "Size",
+    "TextForms",
     "TokenRule",
     "Usage",
     "UsageMeter",
@@ -124,6 +135,7 @@ __all__ = [
     "require_extra",
     "seconds_named",
     "silence_of",
+    "text_to_send",
     "vector_of",
     "whole_number",
     "write_lines",

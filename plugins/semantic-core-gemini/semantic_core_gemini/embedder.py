@@ -5,19 +5,11 @@ Tested by tests/test_embedder.py, tests/test_estimate.py and tests/test_contract
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from decimal import Decimal
-from functools import partial
-from hashlib import blake2b
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Final
 
-from semantic_core.errors import InputError
 from semantic_core.remote import (
-    PassageBatches,
-    Queries,
-    Usage,
-    UsageMeter,
+    RemoteBatchEmbedder,
     positive_seconds,
     whole_number,
 )
@@ -35,15 +27,13 @@ from semantic_core_gemini.options import (
     common,
     passage_limits,
 )
-from semantic_core_gemini.pricing import MILLION, Price, PriceEstimate, PriceTier
+from semantic_core_gemini.pricing import Price, PriceEstimate
 from semantic_core_gemini.service import API_VERSION, Service
 from semantic_core_gemini.tokens import RULE, Sample
 
 if TYPE_CHECKING:
-    from semantic_core import Space
-    from semantic_core.batch import JobState, Spent
     from semantic_core.remote import Clock
-    from semantic_core.types import Vector, Vectors
+    from semantic_core.types import Vector
     from semantic_core_gemini.keys import GoogleKeyring
 
 __all__ = ["GeminiEmbedder"]
@@ -54,7 +44,7 @@ JOB_TOKENS: Final = 100_000
 """Most tokens in one job: users of the first paid tier report that larger jobs are refused."""
 
 
-class GeminiEmbedder:
+class GeminiEmbedder(RemoteBatchEmbedder):
     """Turns text into Gemini vectors, normalised to length 1 in every size.
 
     Passages are sent in calls of at most 100 texts and about 20,000 tokens; equal passages are sent
@@ -149,36 +139,23 @@ class GeminiEmbedder:
         whole_number(PLUGIN, "tokens_per_minute", tokens_per_minute, least=0)
         self._given = given
         self._recipe = given.recipe
-        self._max_chars = max_chars
-        self._batch_size = batch_size
         self._query_timeout = positive_seconds(PLUGIN, "query_timeout", query_timeout)
         self._service = Service(
             given.keyring.default_key, given.reach, given.clock, texts_per_minute, tokens_per_minute
         )
         pace = self._service.pace
-        self._meter = UsageMeter()
-        self._queries = Queries(remembered_queries)
-        self._passages = PassageBatches(
-            self._call,
+        super().__init__(
+            given.recipe,
             RULE.tokens,
-            max(1, int(min(batch_size, pace.burst_requests or batch_size))),
-            int(min(CALL_TOKENS, pace.burst_tokens or CALL_TOKENS)),
-            given.clock.now,
+            batch_size=batch_size,
+            max_chars=max_chars,
+            call_texts=max(1, int(min(batch_size, pace.burst_requests or batch_size))),
+            call_tokens=int(min(CALL_TOKENS, pace.burst_tokens or CALL_TOKENS)),
+            remembered_queries=remembered_queries,
+            price=given.price,
+            clock=given.clock,
         )
         self._batches: GeminiBatchClient | None = None
-
-    def __repr__(self) -> str:
-        return f"GeminiEmbedder({self.space})"
-
-    @property
-    def space(self) -> Space:
-        """Identity of the vectors: model, dimensions, task and the form of the requests."""
-        return self._recipe.space
-
-    @property
-    def batch_size(self) -> int:
-        """Number of passages that a call should contain; more are allowed."""
-        return self._batch_size
 
     @property
     def job_tokens(self) -> int:
@@ -193,75 +170,9 @@ class GeminiEmbedder:
         """Seconds for which the service keeps the results of a finished job."""
         return KEPT_SECONDS
 
-    @property
-    def max_chars(self) -> int:
-        """Longest passage a splitter should make, in characters.
-
-        A longer text is cut at the model's limit.
-        """
-        return self._max_chars
-
-    @property
-    def usage(self) -> Usage:
-        """Texts and tokens used since this embedder was created."""
-        return self._meter.read()
-
-    @property
-    def prices(self) -> Price:
-        """The price per million tokens, with the date and the source of the figures."""
-        return self._given.price
-
-    @property
-    def currency(self) -> str:
-        """The currency of the prices, such as "USD"."""
-        return self._given.price.currency
-
-    def price(self, tier: PriceTier) -> Decimal:
-        """The price per million tokens: "interactive" for calls, "batch" for jobs."""
-        return self._given.price.of(MILLION, tier)
-
-    def tokens(self, passages: Sequence[str]) -> int:
-        """Estimated number of tokens of all these passages together.
-
-        Nothing is sent, and it costs nothing; see `estimate` for an exact count of a sample.
-        """
-        return sum(RULE.tokens(self._recipe.document(passage)) for passage in passages)
-
     def seconds(self, passages: int, tokens: int) -> float:
         """Minimum seconds for embedding this many in calls, by the rate limit."""
         return self._service.pace.seconds(passages, tokens)
-
-    def embed_documents(self, passages: Sequence[str]) -> Vectors:
-        """Vectors as float32 of shape (len(passages), dimensions), rows of length 1, in order.
-
-        [] gives shape (0, dimensions).
-
-        Raises PassageRefused with the positions of texts that the service refuses, and
-        AnswerInvalid with the positions of texts without a valid vector, after all others are done;
-        EmbedderUnavailable, with the vectors so far remembered; TextInvalid before anything is
-        sent.
-        """
-        import numpy as np
-
-        if isinstance(passages, str):
-            raise InputError(
-                "passages must be a sequence of str, got one str.", hint="Pass a list of str."
-            )
-        rows = self._passages.run([self._recipe.document(passage) for passage in passages])
-        vectors = np.empty((len(rows), self._recipe.dimensions), dtype=np.float32)
-        for place, row in enumerate(rows):
-            vectors[place] = row
-        return vectors
-
-    def embed_query(self, text: str) -> Vector:
-        """The vector as float32 of shape (dimensions,), of length 1.
-
-        A text longer than the model's limit is cut. A remembered query is answered from memory.
-        A call takes at most `query_timeout` seconds, including all waiting.
-        """
-        request = self._recipe.query(text)
-        key = blake2b(f"{self.space!r}\x1e{request}".encode(), digest_size=16).hexdigest()
-        return self._queries.get(key, partial(self._embed_request, request))
 
     def estimate(self, passages: Iterable[str], *, ask: bool = True) -> PriceEstimate:
         """Estimate the cost of embedding these passages. Nothing is embedded.
@@ -291,48 +202,13 @@ class GeminiEmbedder:
         Raises BatchKeyMissing if there is none.
         """
         if self._batches is None:
-            self._batches = GeminiBatchClient.of(self._given, self._meter)
+            self._batches = GeminiBatchClient.of(self._given, self.meter)
         return self._batches
-
-    def submit(self, passages: Mapping[str, str], name: str) -> str:
-        """See `GeminiBatchClient.submit`.
-
-        Raises BatchKeyMissing before anything is read or sent.
-        """
-        return self.batch_client().submit(passages, name)
-
-    def find(self, name: str) -> str | None:
-        """See `GeminiBatchClient.find`."""
-        return self.batch_client().find(name)
-
-    def state(self, job: str) -> JobState:
-        """See `GeminiBatchClient.state`."""
-        return self.batch_client().state(job)
-
-    def results(self, job: str) -> Iterator[tuple[str, Vector | Exception]]:
-        """See `GeminiBatchClient.retrieve_results`."""
-        return self.batch_client().retrieve_results(job)
 
     @property
     def account(self) -> str:
         """See `GeminiBatchClient.account`; "" without a key for batches."""
         return self.batch_client().account if self._given.keyring.batch_key is not None else ""
-
-    def now(self) -> float | None:
-        """See `GeminiBatchClient.now`. Raises BatchKeyMissing."""
-        return self.batch_client().now()
-
-    def metered(self) -> AbstractContextManager[Spent]:
-        """See `semantic_core.protocols.Metered`: texts and tokens as the service counts them."""
-        return self._meter.blocks.metered()
-
-    def cancel(self, job: str) -> None:
-        """See `GeminiBatchClient.cancel`."""
-        self.batch_client().cancel(job)
-
-    def clean_up(self, job: str) -> None:
-        """See `GeminiBatchClient.clean_up`."""
-        self.batch_client().clean_up(job)
 
     def close(self) -> None:
         """Close the connections. The next call opens new ones."""
@@ -340,7 +216,7 @@ class GeminiEmbedder:
         if self._batches is not None:
             self._batches.close()
 
-    def _embed_request(self, request: str) -> Vector:
+    def call_query(self, request: str) -> Vector:
         """The vector of one query, in the form in which it is sent."""
         found: dict[int, Vector] = {}
         reach = self._given.reach
@@ -350,14 +226,14 @@ class GeminiEmbedder:
             self._recipe.form.query_task,
             self._recipe.dimensions,
             tokens=RULE.tokens(request),
-            meter=self._meter,
+            meter=self.meter,
             timeout=min(self._query_timeout, reach.timeout),
             patience=self._query_timeout,
             found=found,
         )
         return found[0]
 
-    def _call(self, texts: list[str], tokens: int, found: dict[int, Vector]) -> None:
+    def call_documents(self, texts: list[str], tokens: int, found: dict[int, Vector]) -> None:
         """One call for documents: puts the vectors into `found`, by position."""
         reach = self._given.reach
         self._service.embed(
@@ -366,7 +242,7 @@ class GeminiEmbedder:
             self._recipe.form.document_task,
             self._recipe.dimensions,
             tokens=tokens,
-            meter=self._meter,
+            meter=self.meter,
             timeout=reach.timeout,
             patience=reach.patience,
             found=found,

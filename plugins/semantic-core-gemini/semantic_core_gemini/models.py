@@ -11,15 +11,14 @@ from typing import Any, Final
 import attrs
 
 from semantic_core import Space
-from semantic_core.errors import ConfigError, TextInvalid
+from semantic_core.errors import ConfigError
+from semantic_core.remote import text_to_send
 from semantic_core_gemini.tokens import RULE
 
 MOST_TEXTS: Final = 100
 """Most texts in a call; the service refuses more."""
 DIMENSIONS: Final = range(128, 3_073)
 """Possible sizes of a vector. Google recommends 768, 1536 and 3072."""
-BLANK: Final = "-"
-"""What is sent for a blank text, because the service refuses an empty one."""
 
 
 @attrs.frozen
@@ -156,16 +155,5 @@ class Recipe:
 
         Raises TextInvalid for what is not text, or cannot be encoded.
         """
-        if not isinstance(text, str):
-            raise TextInvalid(f"A text to embed must be a str, got {type(text).__name__}.")
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise TextInvalid(
-                f"A text to embed contains a lone surrogate at character {error.start}.",
-                hint='Decode the source with errors="replace".',
-            ) from error
-        whole = text if text.strip() else BLANK
-        return template.replace(
-            "{}", RULE.shortened(whole, self.model.tokens - RULE.tokens(template))
-        )
+        room = self.model.tokens - RULE.tokens(template)
+        return template.replace("{}", RULE.shortened(text_to_send(text), room))

@@ -5,22 +5,14 @@ Tested by tests/test_embedder.py and tests/test_contract.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from decimal import Decimal
-from functools import partial
-from hashlib import blake2b
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from semantic_core.errors import ConfigError, InputError
+from semantic_core.errors import ConfigError
 from semantic_core.remote import (
-    MILLION,
-    PassageBatches,
     PassageTooLong,
     Price,
-    Queries,
-    Usage,
-    UsageMeter,
+    RemoteBatchEmbedder,
     cut_to_fit,
     positive_seconds,
     whole_number,
@@ -41,10 +33,8 @@ from semantic_core_openai.options import (
 from semantic_core_openai.service import PLUGIN, EmbeddingService
 
 if TYPE_CHECKING:
-    from semantic_core import Space
-    from semantic_core.batch import JobState, PriceTier, Spent
     from semantic_core.remote import Clock
-    from semantic_core.types import Vector, Vectors
+    from semantic_core.types import Vector
     from semantic_core_openai.keys import OpenAIKeyring
 
 __all__ = ["OpenAIEmbedder"]
@@ -57,7 +47,7 @@ QUERY_CUTS: Final = 12
 """Most times that a query is cut before it counts as refused."""
 
 
-class OpenAIEmbedder:
+class OpenAIEmbedder(RemoteBatchEmbedder):
     """Turns text into vectors with OpenAI, or any server with the same interface, normalised to
     length 1.
 
@@ -188,44 +178,26 @@ class OpenAIEmbedder:
         whole_number(PLUGIN, "remembered_queries", remembered_queries)
         self._given = given
         self._recipe = given.recipe
-        self._max_chars = max_chars
-        self._batch_size = batch_size
         self._open_tokens = whole_number(PLUGIN, "open_tokens", open_tokens)
         self._query_timeout = positive_seconds(PLUGIN, "query_timeout", query_timeout)
         pacing = pacing_of(given.reach.endpoint, requests_per_minute, tokens_per_minute)
         self._service = EmbeddingService(
             given.keyring.default_key, given.reach, given.clock, pacing
         )
-        self._meter = UsageMeter()
-        self._queries = Queries(remembered_queries)
         most_tokens = whole_number(PLUGIN, "call_tokens", call_tokens)
         burst = self._service.pace.burst_tokens
-        self._passages = PassageBatches(
-            self._call,
+        super().__init__(
+            given.recipe,
             RULE.tokens,
-            batch_size,
-            most_tokens if burst is None else min(most_tokens, int(burst)),
-            given.clock.now,
+            batch_size=batch_size,
+            max_chars=max_chars,
+            call_texts=batch_size,
+            call_tokens=most_tokens if burst is None else min(most_tokens, int(burst)),
+            remembered_queries=remembered_queries,
+            price=given.price,
+            clock=given.clock,
         )
         self._batches: OpenAIBatchClient | None = None
-
-    def __repr__(self) -> str:
-        return f"OpenAIEmbedder({self.space})"
-
-    @property
-    def space(self) -> Space:
-        """Identity of the vectors: model, dimensions, and all that is sent with a text."""
-        return self._recipe.space
-
-    @property
-    def batch_size(self) -> int:
-        """Number of passages that a call should contain; more are allowed."""
-        return self._batch_size
-
-    @property
-    def max_chars(self) -> int:
-        """Longest passage a splitter should make, in characters."""
-        return self._max_chars
 
     @property
     def job_items(self) -> int:
@@ -252,69 +224,10 @@ class OpenAIEmbedder:
         """Seconds for which the service keeps the results of a finished job."""
         return KEPT_SECONDS
 
-    @property
-    def usage(self) -> Usage:
-        """Texts and tokens used since this embedder was created."""
-        return self._meter.read()
-
-    @property
-    def prices(self) -> Price:
-        """The price per million tokens, with the date and the source of the figures."""
-        return self._given.price
-
-    @property
-    def currency(self) -> str:
-        """The currency of the prices, such as "USD"."""
-        return self._given.price.currency
-
-    def price(self, tier: PriceTier) -> Decimal:
-        """The price per million tokens: "interactive" for calls, "batch" for jobs."""
-        return self._given.price.of(MILLION, tier)
-
-    def tokens(self, passages: Sequence[str]) -> int:
-        """Estimated number of tokens of all these passages together. Nothing is sent."""
-        return sum(RULE.tokens(self._recipe.document(passage)) for passage in passages)
-
     def seconds(self, passages: int, tokens: int) -> float:
         """Minimum seconds for embedding this many in calls, by the rate limit."""
         calls = -(-passages // self._batch_size)
         return self._service.pace.seconds(calls, tokens)
-
-    def metered(self) -> AbstractContextManager[Spent]:
-        """See `semantic_core.protocols.Metered`: texts and tokens as the service counts them."""
-        return self._meter.blocks.metered()
-
-    def embed_documents(self, passages: Sequence[str]) -> Vectors:
-        """Vectors as float32 of shape (len(passages), dimensions), rows of length 1, in order.
-
-        [] gives shape (0, dimensions).
-
-        Raises PassageRefused with the positions of texts that the service refuses, and
-        AnswerInvalid with the positions of texts without a valid vector, after all others are done;
-        EmbedderUnavailable, with the vectors so far remembered; TextInvalid before anything is
-        sent.
-        """
-        import numpy as np
-
-        if isinstance(passages, str):
-            raise InputError(
-                "passages must be a sequence of str, got one str.", hint="Pass a list of str."
-            )
-        rows = self._passages.run([self._recipe.document(passage) for passage in passages])
-        vectors = np.empty((len(rows), self._recipe.dimensions), dtype=np.float32)
-        for place, row in enumerate(rows):
-            vectors[place] = row
-        return vectors
-
-    def embed_query(self, text: str) -> Vector:
-        """The vector as float32 of shape (dimensions,), of length 1.
-
-        A text longer than the model's limit is cut. A remembered query is answered from memory.
-        A call takes at most `query_timeout` seconds, including all waiting.
-        """
-        request = self._recipe.query(text)
-        key = blake2b(request.encode(), digest_size=16).hexdigest()
-        return self._queries.get(key, partial(self._embed_request, request))
 
     def batch_client(self) -> OpenAIBatchClient:
         """The client for batch jobs in the same vector space.
@@ -322,32 +235,8 @@ class OpenAIEmbedder:
         Raises ConfigError where there are no batch jobs.
         """
         if self._batches is None:
-            self._batches = OpenAIBatchClient(self._given, self._meter)
+            self._batches = OpenAIBatchClient(self._given, self.meter)
         return self._batches
-
-    def submit(self, passages: Mapping[str, str], name: str) -> str:
-        """See `OpenAIBatchClient.submit`."""
-        return self.batch_client().submit(passages, name)
-
-    def find(self, name: str) -> str | None:
-        """See `OpenAIBatchClient.find`."""
-        return self.batch_client().find(name)
-
-    def state(self, job: str) -> JobState:
-        """See `OpenAIBatchClient.state`."""
-        return self.batch_client().state(job)
-
-    def results(self, job: str) -> Iterator[tuple[str, Vector | Exception]]:
-        """See `OpenAIBatchClient.results`."""
-        return self.batch_client().results(job)
-
-    def cancel(self, job: str) -> None:
-        """See `OpenAIBatchClient.cancel`."""
-        self.batch_client().cancel(job)
-
-    def clean_up(self, job: str) -> None:
-        """See `OpenAIBatchClient.clean_up`."""
-        self.batch_client().clean_up(job)
 
     @property
     def account(self) -> str:
@@ -356,17 +245,13 @@ class OpenAIEmbedder:
             return ""
         return self.batch_client().account
 
-    def now(self) -> float | None:
-        """See `OpenAIBatchClient.now`."""
-        return self.batch_client().now()
-
     def close(self) -> None:
         """Close the connections. The next call opens new ones."""
         self._service.close()
         if self._batches is not None:
             self._batches.close()
 
-    def _embed_request(self, request: str) -> Vector:
+    def call_query(self, request: str) -> Vector:
         """The vector of one query, in the form in which it is sent; cut if it is too long."""
         text = request
         for _ in range(QUERY_CUTS):
@@ -385,14 +270,14 @@ class OpenAIEmbedder:
             self._recipe.query_request(),
             self._recipe.dimensions,
             tokens=RULE.tokens(text),
-            meter=self._meter,
+            meter=self.meter,
             timeout=min(self._query_timeout, self._given.reach.timeout),
             patience=self._query_timeout,
             found=found,
         )
         return found[0]
 
-    def _call(self, texts: list[str], tokens: int, found: dict[int, Vector]) -> None:
+    def call_documents(self, texts: list[str], tokens: int, found: dict[int, Vector]) -> None:
         """One call for documents: puts the vectors into `found`, by position."""
         reach = self._given.reach
         self._service.embed(
@@ -400,7 +285,7 @@ class OpenAIEmbedder:
             self._recipe.document_request(),
             self._recipe.dimensions,
             tokens=tokens,
-            meter=self._meter,
+            meter=self.meter,
             timeout=reach.timeout,
             patience=reach.patience,
             found=found,

@@ -21,8 +21,6 @@ RULE: Final = TokenRule(
 """Tokens of OpenAI's tokenizer, estimated; other servers have other tokenizers, which make about as
 many.
 """
-BLANK: Final = "-"
-"""What is sent for a blank text, because the service refuses an empty one."""
 
 
 @attrs.frozen

@@ -12,11 +12,18 @@ from typing import Any, Final
 import attrs
 
 from semantic_core import Space
-from semantic_core.errors import ConfigError, TextInvalid
-from semantic_core.remote import Clock, Price, positive_seconds, price_of, whole_number
+from semantic_core.errors import ConfigError
+from semantic_core.remote import (
+    Clock,
+    Price,
+    positive_seconds,
+    price_of,
+    text_to_send,
+    whole_number,
+)
 from semantic_core_openai.endpoint import Endpoint, endpoint_of
 from semantic_core_openai.keys import KEY_VARIABLE, OpenAIKeyring
-from semantic_core_openai.models import BLANK, FREE, MODELS, PRICES, RULE, KnownModel
+from semantic_core_openai.models import FREE, MODELS, PRICES, RULE, KnownModel
 from semantic_core_openai.service import PLUGIN, Pacing, ServiceReach
 
 MODEL: Final = "text-embedding-3-small"
@@ -100,16 +107,7 @@ class VectorRecipe:
 
         Raises TextInvalid for what is not text, or cannot be encoded.
         """
-        if not isinstance(text, str):
-            raise TextInvalid(f"A text to embed must be a str, got {type(text).__name__}.")
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise TextInvalid(
-                f"A text to embed contains a lone surrogate at character {error.start}.",
-                hint='Decode the source with errors="replace".',
-            ) from error
-        whole = f"{prefix}{text if text.strip() else BLANK}"
+        whole = f"{prefix}{text_to_send(text)}"
         return whole if self.tokens is None else RULE.shortened(whole, self.tokens)
 
 

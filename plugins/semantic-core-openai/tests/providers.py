@@ -119,12 +119,12 @@ class FakedProvider:
 
     @property
     def _meter(self) -> Any:
-        return self.embedder._meter.blocks
+        return self.embedder.meter.blocks
 
     @_meter.setter
     def _meter(self, blocks: Any) -> None:
         for embedder in self._embedders.values():
-            embedder._meter.blocks = blocks
+            embedder.meter.blocks = blocks
 
     def metered(self) -> Any:
         return self.embedder.metered()
