@@ -35,6 +35,10 @@ UV := $(shell uv --version >/dev/null 2>&1 && command -v uv)
 ROOMY := $(shell test -w /dev/shm && df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 8000000 { print "yes" }')
 SCRATCH := $(if $(ROOMY),scratch=$$(mktemp -d /dev/shm/semantic-core-XXXXXX) && chmod 755 "$$scratch" && trap 'rm -rf "$$scratch"' EXIT && TMPDIR="$$scratch")
 
+# Tests often wait for a database or another process: one worker more than there are processors uses them fully.
+JOBS ?= $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() or 1, 7) + 1)')
+PYTEST = $(SCRATCH) $(BIN)/python -m pytest -n $(JOBS) --dist load --maxschedchunk 2
+
 # Tests start many processes, and pytest rewrites its plugins in each that may not keep what it made.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -75,13 +79,13 @@ demo: venv  ## index the guides and a folder of real text (DEMO_PATH=folder), th
 	@$(BIN)/python benchmarks/demo.py $(if $(DEMO_PATH),"$(DEMO_PATH)")
 
 test: venv  ## every test
-	$(SCRATCH) $(BIN)/python -m pytest -n 2 --dist load --maxschedchunk 2
+	$(PYTEST)
 
 quick: venv  ## the kernel's own tests, without those that take seconds
-	$(SCRATCH) $(BIN)/python -m pytest tests --ignore=tests/blueprints -m "not slow" -n 2 --dist load --maxschedchunk 2 $(ARGS)
+	$(PYTEST) tests --ignore=tests/blueprints -m "not slow" $(ARGS)
 
 compat: venv  ## the tests that use other packages, without those that take seconds
-	$(SCRATCH) $(BIN)/python -m pytest $(COMPAT_TESTS) -m "not slow" -n 2 --dist load --maxschedchunk 2 $(ARGS)
+	$(PYTEST) $(COMPAT_TESTS) -m "not slow" $(ARGS)
 
 # An old package may warn of what came after it: the newest ones are held to silence.
 oldest:  ## the same on the oldest versions that are allowed, in .venv-oldest; COMPAT_TESTS="tests plugins" for more
@@ -106,7 +110,7 @@ reliability: venv  ## the trust tests, with their figures in reliability.json an
 
 soak: venv  ## the same with large numbers: SOAK=20 times as many; takes hours
 	$(BIN)/python -m benchmarks.reliability --soak $(or $(SOAK),20)
-	SEMANTIC_CORE_SOAK=$(or $(SOAK),20) $(BIN)/python -m pytest -n 2 --maxschedchunk 1 -k silent_difference $(HISTORIES)
+	SEMANTIC_CORE_SOAK=$(or $(SOAK),20) $(BIN)/python -m pytest -n $(JOBS) --maxschedchunk 1 -k silent_difference $(HISTORIES)
 
 outside: venv  ## other people's applications run their own tests, without and with an index; half an hour, APPLICATIONS="ihatemoney ..."
 	$(BIN)/python -m benchmarks.outside $(APPLICATIONS)

@@ -260,6 +260,8 @@ class Agreement:
             if not why and known is not None:
                 self.consumers.seen(known, self.index.location)
                 return ""
+            if known is None and position is None:
+                break  # they have never met; of processes that begin at once, one succeeds
             if known is None and position is not None and tries < STARTING:
                 sleep(PAUSE)  # another process may be registering this index
                 continue
