@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,7 +24,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("APP_DB", str(tmp_path / "app.db"))
     monkeypatch.setenv("APP_INDEX", str(tmp_path / "index.db"))
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
     yield tmp_path
+    root.handlers[:] = handlers  # Litestar puts one of its own there
+    root.setLevel(level)
 
 
 def imported(name: str) -> ModuleType:
