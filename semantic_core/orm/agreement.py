@@ -261,7 +261,9 @@ class Agreement:
                 self.consumers.seen(known, self.index.location)
                 return ""
             if known is None and position is None:
-                break  # they have never met; of processes that begin at once, one succeeds
+                if self._begin_history(None, text, why):  # they have never met
+                    return why
+                continue  # another process was faster
             if known is None and position is not None and tries < STARTING:
                 sleep(PAUSE)  # another process may be registering this index
                 continue
@@ -301,9 +303,10 @@ class Agreement:
             return ""
         return "the application's database was restored, or is an older copy of itself"
 
-    def _begin_history(self, known: Consumer | None, seen: str | None, why: str) -> None:
+    def _begin_history(self, known: Consumer | None, seen: str | None, why: str) -> bool:
         """Begin a new epoch, and request the comparison of all rows. seen: the text of the position
-        when it was read: if it has changed, another process has begun a new epoch.
+        when it was read: if it has changed, another process has begun a new epoch, and nothing
+        happens here. Returns whether it was begun here.
         """
         outbox_id = self.outbox_id
         address = self.consumers.address()
@@ -319,7 +322,7 @@ class Agreement:
         )
         if not self._replace_position(seen, new):
             self.epoch = self.position.epoch
-            return
+            return False
         self.epoch = new.epoch
         for source in checkpoints:
             owner, _, collection = source.partition("/")
@@ -330,6 +333,7 @@ class Agreement:
         )
         if why != FIRST_TIME:
             log.warning("All rows are compared with the index again: %s.", why)
+        return True
 
     def _replace_position(self, seen: str | None, new: Position) -> bool:
         """Store a new position unless another process has changed the old one. Whether it did."""

@@ -4,6 +4,7 @@ time.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -81,6 +82,45 @@ def test_processes_at_work_on_one_outbox_are_never_taken_for_a_restore(
         _play(kept, history)
 
     play()
+
+
+@pytest.mark.parametrize("registered", [1, 2, 3])
+def test_of_two_that_begin_at_once_one_begins_and_both_agree(
+    kept: Any, monkeypatch: pytest.MonkeyPatch, registered: int
+) -> None:
+    """The other one writes to the index between our look and our beginning, and to the outbox
+    before our look of this number.
+    """
+    connection = kept.connect()
+    for table in TABLES:
+        connection.execute(f"DELETE FROM {table}")
+    index = agreement.ProcessCheckpoints()
+    mine, other = Process(connection, index).agreement, Process(connection, index).agreement
+    looks = 0
+    reports: list[Callable[[], None]] = []
+    register = other.consumers.register
+
+    def later(*registration: Any) -> None:
+        reports.append(lambda: register(*registration))
+
+    def look() -> Any:
+        nonlocal looks
+        looks += 1
+        if looks == 2 + registered:
+            for report in reports:
+                report()
+        seen = type(mine)._look(mine)
+        if looks == 2:
+            with monkeypatch.context() as patch:
+                patch.setattr(other.consumers, "register", later)
+                assert other.check() == agreement.FIRST_TIME
+        return seen
+
+    monkeypatch.setattr(mine, "_look", look)
+    monkeypatch.setattr(agreement, "PAUSE", 0.0)
+    assert mine.check() == ""
+    assert other.check() == "" and mine.epoch == other.epoch
+    connection.close()
 
 
 def _play(kept: Any, history: list[int | None]) -> None:
