@@ -6,9 +6,10 @@ none of that. No figure of a provider is in here: limits, prices, and the meanin
 given by the plugin.
 
 Modules: `embedder` (the classes to derive from), `clock`, `pacing` (the rate limit), `breaker`,
-`calls` (one call with its retries), `errors`, `keys` (a secret), `key_place` and `wire` (the key on
-the wire), `passages` (documents to calls), `tokens` (estimates), `recent` (vectors held in memory),
-`vectors`, `json_lines` (the files of batch jobs), `prices`, `usage`, `options`, `extra`.
+`calls` (one call with its retries), `per_process` (a connection), `errors`, `keys` (a secret),
+`key_place` and `wire` (the key on the wire), `passages` (documents to calls), `tokens` (estimates),
+`recent` (vectors held in memory), `vectors`, `json_lines` and `job_results` (the files of batch
+jobs), `prices`, `usage`, `options`, `extra`.
 
 Tested by tests/remote/test_import.py.
 """
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from semantic_core.remote.breaker import Breaker
 from semantic_core.remote.calls import Calls, Size
-from semantic_core.remote.clock import Clock
+from semantic_core.remote.clock import Clock, ServiceClock
 from semantic_core.remote.embedder import (
     BatchJobs,
     RemoteBatchEmbedder,
@@ -56,12 +57,14 @@ from semantic_core.remote.errors import (
     seconds_named,
 )
 from semantic_core.remote.extra import require_extra
+from semantic_core.remote.job_results import JobResult, counted_results, fetched_lines
 from semantic_core.remote.json_lines import JobLines, read_lines, write_lines
 from semantic_core.remote.key_place import KeyPlace
 from semantic_core.remote.keys import MASK, Secret, as_secret, key_fault, read_key
 from semantic_core.remote.options import positive_seconds, whole_number
 from semantic_core.remote.pacing import Allowance, Pace, Silence, silence_of
 from semantic_core.remote.passages import PassageBatches, cut_to_fit
+from semantic_core.remote.per_process import PerProcess
 from semantic_core.remote.prices import MILLION, Price, price_of
 from semantic_core.remote.recent import Queries, Recent
 from semantic_core.remote.tokens import TokenRule, packed
@@ -85,6 +88,7 @@ __all__ = [
     "ItemUnavailable",
     "JobFailed",
     "JobLines",
+    "JobResult",
     "JobTooLarge",
     "JobUnknown",
     "KeyMalformed",
@@ -97,6 +101,7 @@ __all__ = [
     "PassageBatches",
     "PassageRefused",
     "PassageTooLong",
+    "PerProcess",
     "Price",
     "Queries",
     "QuotaExhausted",
@@ -108,6 +113,7 @@ __all__ = [
     "ResultsGone",
     "ResultsUnavailable",
     "Secret",
+    "ServiceClock",
     "ServiceDown",
     "ServiceResting",
     "ServiceTimeout",
@@ -120,7 +126,9 @@ __all__ = [
     "as_secret",
     "bounded_wait",
     "connection_failure",
+    "counted_results",
     "cut_to_fit",
+    "fetched_lines",
     "http_client",
     "is_quotable",
     "key_fault",

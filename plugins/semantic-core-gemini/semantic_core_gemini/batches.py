@@ -248,7 +248,7 @@ class GeminiBatchClient:
 
     def now(self) -> float | None:
         """Seconds since 1970 by the service's clock; None before its first answer."""
-        return self._service.service_time()
+        return self._service.clock.time()
 
     def close(self) -> None:
         """Close the connections. The next call opens new ones."""

@@ -13,25 +13,26 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
-from tempfile import TemporaryFile
-from typing import IO, TYPE_CHECKING, Any, Final, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from semantic_core import Chunk, Entry
 from semantic_core.batch import JobState
 from semantic_core.errors import InputError
-from semantic_core.remote import JobLines, UsageMeter, quoted, read_lines, vector_of
+from semantic_core.remote import (
+    JobLines,
+    JobResult,
+    UsageMeter,
+    counted_results,
+    fetched_lines,
+    quoted,
+    vector_of,
+)
 from semantic_core_gemini.errors import (
-    AccessDenied,
     AnswerInvalid,
     ItemFailed,
     ItemUnavailable,
     JobUnknown,
-    ModelUnknown,
-    ResultsGone,
-    ResultsUnavailable,
-    ServiceDown,
-    ServiceResting,
-    ServiceTimeout,
 )
 
 if TYPE_CHECKING:
@@ -92,9 +93,7 @@ def request_line(request: Mapping[str, Any], key: str, text: str) -> Mapping[str
     return {"key": key, "request": {**request, "content": content}}
 
 
-def result_of(
-    result: Mapping[str, Any], dimensions: int, job: str
-) -> tuple[str, Vector | Exception, int | None] | None:
+def result_of(result: Mapping[str, Any], dimensions: int, job: str) -> JobResult | None:
     """(key, vector or error, tokens) of one result; None if the result has no key.
 
     Tokens are None for a text that was not embedded.
@@ -266,62 +265,27 @@ def read_results(
     *,
     ended: float | None,
 ) -> Iterator[tuple[str, Vector | Exception]]:
-    """(key, vector or error) of each result.
+    """(key, vector or error) of each result, counted as used.
 
-    A file is downloaded completely before its first line is read. output: from `output_of`. ended:
-    when the job ended, in seconds since 1970. Raises ResultsUnavailable, ResultsGone, KeyRefused.
+    output: from `output_of`. ended: when the job ended, in seconds since 1970. Raises
+    ResultsUnavailable, ResultsGone, KeyRefused.
     """
     file = output.get("responsesFile")
-    if not isinstance(file, str):
-        yield from _checked(inlined_in(output), dimensions, job, meter)
-        return
-    with TemporaryFile() as content:
-        _fetch(service, file, content, job, ended)
-        yield from _checked(read_lines(content, job), dimensions, job, meter)
+    lines: Iterable[Mapping[str, Any]]
+    if isinstance(file, str):
+        lines = fetched_lines(
+            partial(service.download, file), job, partial(_is_gone, service, file, ended)
+        )
+    else:
+        lines = inlined_in(output)
+    yield from counted_results((result_of(line, dimensions, job) for line in lines), meter)
 
 
-def _fetch(service: Service, file: str, into: IO[bytes], job: str, ended: float | None) -> None:
-    try:
-        service.download(file, into)
-    except (ModelUnknown, AccessDenied) as error:  # the service's answers for a missing file
-        if _expired(service, file, ended):
-            message = f"The results of job {job!r} are gone: {error.message}"
-            raise ResultsGone(message, hint="Submit its texts again.") from error
-        raise ResultsUnavailable(
-            f"The results of job {job!r} cannot be fetched now: {error.message}",
-            hint="They are paid for; try again later, with a key of the project of the job.",
-        ) from error
-    except (ServiceDown, ServiceTimeout, ServiceResting) as error:
-        message = f"The results of job {job!r} cannot be fetched now: {error.message}"
-        raise ResultsUnavailable(message, hint="They are paid for; try again later.") from error
-    except OSError as error:
-        message = f"The results of job {job!r} cannot be written to the temporary folder: {error}."
-        hint = "Free disk space, or set TMPDIR; then try again."
-        raise ResultsUnavailable(message, hint=hint) from error
-
-
-def _expired(service: Service, file: str, ended: float | None) -> bool:
+def _is_gone(service: Service, file: str, ended: float | None) -> bool:
     """Whether a file of results is gone, and not only unavailable for a while.
 
     It is gone if the service no longer has to keep it, and does not find it when asked once more.
     """
-    if ended is None or service.wall() - ended < KEPT_SECONDS:
+    if ended is None or service.clock.wall() - ended < KEPT_SECONDS:
         return False
-    try:
-        service.look_at_file(file)
-    except (ModelUnknown, AccessDenied):
-        return True
-    return False
-
-
-def _checked(
-    results: Iterable[Mapping[str, Any]], dimensions: int, job: str, meter: UsageMeter
-) -> Iterator[tuple[str, Vector | Exception]]:
-    """(key, vector or error) of each result that has a key, counted as used."""
-    for result in results:
-        read = result_of(result, dimensions, job)
-        if read is not None:
-            key, vector, tokens = read
-            if tokens is not None:
-                meter.add(job_texts=1, job_tokens=tokens)
-            yield key, vector
+    return not service.has_file(file)

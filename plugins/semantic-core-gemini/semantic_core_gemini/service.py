@@ -9,12 +9,9 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from email.utils import parsedate_to_datetime
+from contextlib import contextmanager
 from operator import attrgetter
-from threading import Lock
 from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
@@ -24,14 +21,22 @@ from semantic_core.remote import (
     Calls,
     Clock,
     Pace,
+    PerProcess,
     Secret,
+    ServiceClock,
     Size,
     UsageMeter,
     never_arrived,
     silence_of,
     vector_of,
 )
-from semantic_core_gemini.errors import AnswerInvalid, failure_of, was_answered
+from semantic_core_gemini.errors import (
+    AccessDenied,
+    AnswerInvalid,
+    ModelUnknown,
+    failure_of,
+    was_answered,
+)
 from semantic_core_gemini.models import Model
 
 if TYPE_CHECKING:
@@ -100,12 +105,8 @@ class Service:
         silence = silence_of(secret, reach.base_url, clock)
         pace = Pace(clock, texts_per_minute, tokens_per_minute, silence, PACE_HINT)
         self._calls = Calls(clock, pace, Breaker(clock), failure_of)
-        self._lock = Lock()
-        self._owner = 0
-        self._client: Client | None = None
-        self._http: httpx2.Client | None = None
-        self._closing: weakref.finalize[..., Service] | None = None
-        self._clock_reading: tuple[float, float] | None = None
+        self.clock = ServiceClock(clock)
+        self._clients: PerProcess[tuple[Client, httpx2.Client]] = PerProcess(self._connect, _close)
 
     @property
     def _milliseconds(self) -> int:
@@ -115,24 +116,6 @@ class Service:
     def account(self) -> str:
         """A hash of the key."""
         return self._secret.account("sc-gemini-key")
-
-    def service_time(self) -> float | None:
-        """Seconds since 1970 by the service's clock; None before its first answer."""
-        if self._clock_reading is None:
-            return None
-        service_time, local_time = self._clock_reading
-        return service_time + self._calls.clock.now() - local_time
-
-    def wall(self) -> float:
-        """Seconds since 1970, by the service's clock if it is known, else by this computer's."""
-        service_time = self.service_time()
-        return self._calls.clock.wall() if service_time is None else service_time
-
-    def _read_clock(self, response: httpx2.Response) -> None:
-        """Remember the date of an answer, for `service_time`."""
-        with suppress(ValueError, TypeError):
-            service_time = parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
-            self._clock_reading = (service_time, self._calls.clock.now())
 
     @property
     def pace(self) -> Pace:
@@ -172,7 +155,7 @@ class Service:
             config = types.EmbedContentConfig(
                 task_type=task or None, output_dimensionality=dimensions, http_options=options
             )
-            client = self._connected()[0]
+            client = self._clients.get()[0]
             try:
                 answer = client.models.embed_content(
                     model=model.name, contents=contents, config=config
@@ -217,7 +200,7 @@ class Service:
             contents: Any = [
                 types.Content(role="user", parts=[types.Part(text=text)]) for text in texts
             ]
-            client = self._connected()[0]
+            client = self._clients.get()[0]
             total = client.models.count_tokens(model=model.name, contents=contents).total_tokens
             if not isinstance(total, int) or total < 1:
                 raise AnswerInvalid(f"{what}: wanted a number of tokens, got {total!r}.")
@@ -242,7 +225,7 @@ class Service:
                     base_url=self.reach.base_url, timeout=self._milliseconds * PIECE
                 ),
             )
-            stored = self._connected()[0].files.upload(file=file, config=config).name  # type: ignore[arg-type]
+            stored = self._clients.get()[0].files.upload(file=file, config=config).name  # type: ignore[arg-type]
             if not stored:
                 raise AnswerInvalid(f"{what}: wanted the name of the file, got none.")
             return stored
@@ -274,7 +257,7 @@ class Service:
                 display_name=name, http_options=types.HttpOptions(**options)
             )
             warnings.filterwarnings("ignore", r"batches\.create_embeddings\(\) is experimental")
-            batches = self._connected()[0].batches
+            batches = self._clients.get()[0].batches
             created = batches.create_embeddings(model=model.name, src=src, config=config).name  # type: ignore[arg-type]
             if not created:
                 raise AnswerInvalid(f"{what}: wanted the name of the job, got none.")
@@ -292,7 +275,7 @@ class Service:
         def call() -> Mapping[str, Any]:
             from google.genai.errors import APIError
 
-            http = self._connected()[1]
+            http = self._clients.get()[1]
             address = f"{self.reach.base_url}/{self.reach.api_version}/{job}"
             response = http.get(address, timeout=self.reach.timeout)
             APIError.raise_for_response(response)
@@ -318,21 +301,27 @@ class Service:
             if file.name and getattr(file.source, "value", file.source) != _GENERATED:
                 yield file.name, file.display_name or ""
 
-    def look_at_file(self, name: str) -> None:
-        """Raise ModelUnknown or AccessDenied for a file that does not exist."""
-        self._run(f"Looking at {name!r}", lambda: self._connected()[0].files.get(name=name))
+    def has_file(self, name: str) -> bool:
+        """Whether the service has this file. It answers AccessDenied for one that is missing."""
+        try:
+            self._run(f"Looking at {name!r}", lambda: self._clients.get()[0].files.get(name=name))
+        except (ModelUnknown, AccessDenied):
+            return False
+        return True
 
     def cancel_job(self, job: str) -> None:
         """Ask the service to cancel the job."""
-        self._run(f"Cancelling job {job!r}", lambda: self._connected()[0].batches.cancel(name=job))
+        self._run(
+            f"Cancelling job {job!r}", lambda: self._clients.get()[0].batches.cancel(name=job)
+        )
 
     def delete_job(self, job: str) -> None:
         """Delete the job."""
-        self._run(f"Deleting job {job!r}", lambda: self._connected()[0].batches.delete(name=job))
+        self._run(f"Deleting job {job!r}", lambda: self._clients.get()[0].batches.delete(name=job))
 
     def delete_file(self, name: str) -> None:
         """Delete the file."""
-        self._run(f"Deleting {name!r}", lambda: self._connected()[0].files.delete(name=name))
+        self._run(f"Deleting {name!r}", lambda: self._clients.get()[0].files.delete(name=name))
 
     def download(self, name: str, into: IO[bytes]) -> None:
         """Write the content of a file of the service to `into`, in pieces of a megabyte."""
@@ -345,17 +334,13 @@ class Service:
             config = types.DownloadFileConfig(
                 http_options=types.HttpOptions(timeout=self._milliseconds * PIECE)
             )
-            self._connected()[0].files.download(file=name, destination=into, config=config)  # type: ignore[call-overload]
+            self._clients.get()[0].files.download(file=name, destination=into, config=config)  # type: ignore[call-overload]
 
         self._run(f"Fetching the results in {name!r}", call)
 
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
-        with self._lock:
-            if self._closing is not None:
-                self._closing()
-            self._client = None
-            self._http = None
+        self._clients.close()
 
     def _run(self, what: str, call: Callable[[], Answer], *, again: bool = True) -> Answer:
         patience = min(self.reach.patience, LONGEST_PATIENCE)
@@ -365,22 +350,12 @@ class Service:
         """All items of a list, page by page. part: batches or files of the client."""
 
         def first_page() -> Any:
-            return part(self._connected()[0]).list(config={"page_size": PAGE})
+            return part(self._clients.get()[0]).list(config={"page_size": PAGE})
 
         pager = self._run(what, first_page)
         yield from pager.page
         while pager.config.get("page_token"):
             yield from self._run(what, pager.next_page)
-
-    def _connected(self) -> tuple[Client, httpx2.Client]:
-        """The clients, created when first needed, and again in a forked process."""
-        if self._client is None or self._http is None or self._owner != os.getpid():
-            with self._lock:
-                if self._client is None or self._http is None or self._owner != os.getpid():
-                    self._client, self._http = self._connect()
-                    self._owner = os.getpid()
-                    self._closing = weakref.finalize(self, _close, self._http, self._owner)
-        return self._client, self._http
 
     def _connect(self) -> tuple[Client, httpx2.Client]:
         import httpx2
@@ -388,7 +363,7 @@ class Service:
 
         from semantic_core_gemini.wire import PLACEHOLDER, keyed_client
 
-        http = keyed_client(self._secret, self.reach.base_url, self._read_clock)
+        http = keyed_client(self._secret, self.reach.base_url, self.clock.hear)
         options = types.HttpOptions(
             base_url=self.reach.base_url,
             api_version=self.reach.api_version,
@@ -419,7 +394,5 @@ def _quiet_client_logger() -> Iterator[None]:
         logger.removeFilter(above_warning)
 
 
-def _close(http: httpx2.Client, owner: int) -> None:
-    """Close the connections, but only in the process that opened them, not in a fork of it."""
-    if os.getpid() == owner:
-        http.close()
+def _close(clients: tuple[Client, httpx2.Client]) -> None:
+    clients[1].close()

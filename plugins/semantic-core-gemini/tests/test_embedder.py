@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
+import weakref
 from typing import Any
 
 import numpy as np
@@ -413,6 +415,16 @@ def test_it_can_be_used_after_it_was_closed(gemini: FakeGemini) -> None:
     made.close()
     assert made.embed_documents(["after"]).shape == (1, 128)
     made.close()
+
+
+def test_the_connections_of_one_that_is_not_used_any_more_are_closed(gemini: FakeGemini) -> None:
+    made = embedder(gemini)
+    made.embed_documents(["a text"])
+    client = made._service._clients.get()[1]
+    gone = weakref.ref(made._service)
+    del made
+    gc.collect()
+    assert gone() is None and client.is_closed
 
 
 def test_both_versions_of_the_interface_work(gemini: FakeGemini) -> None:

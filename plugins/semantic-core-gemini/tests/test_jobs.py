@@ -772,7 +772,7 @@ def test_a_full_disk_is_told_as_such(
 ) -> None:
     job = client.submit(MANY, "a job")
     gemini.finish(job)
-    monkeypatch.setattr("semantic_core_gemini.job_lines.TemporaryFile", Full)
+    monkeypatch.setattr("semantic_core.remote.job_results.TemporaryFile", Full)
     with pytest.raises(ResultsUnavailable, match="temporary folder.*No space left"):
         list(client.results(job))
     monkeypatch.setattr("semantic_core.remote.json_lines.SpooledTemporaryFile", Full)

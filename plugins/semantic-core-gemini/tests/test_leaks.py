@@ -257,7 +257,7 @@ def test_nothing_one_holds_shows_a_key(gemini: FakeGemini, turning: TurningClock
     made = embedder(gemini, turning)
     made.embed_documents(TEXTS)
     made.find("nothing")
-    client = made._service._connected()[0]
+    client = made._service._clients.get()[0]
     for held in (
         made,
         made.batch_client(),

@@ -91,7 +91,7 @@ class OpenAIBatchClient:
         removed. Jobs that are older than their files can be are not looked at.
         """
         failed = None
-        oldest = self._service.wall() - KEPT_SECONDS
+        oldest = self._service.clock.wall() - KEPT_SECONDS
         for job in self._jobs():
             if _created_at(job) < oldest:
                 break
@@ -162,7 +162,7 @@ class OpenAIBatchClient:
 
     def now(self) -> float | None:
         """Seconds since 1970 by the service's clock; None before its first answer."""
-        return self._service.service_time()
+        return self._service.clock.time()
 
     def close(self) -> None:
         """Close the connections. The next call opens new ones."""

@@ -10,25 +10,20 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator, Mapping
-from tempfile import TemporaryFile
-from typing import IO, TYPE_CHECKING, Any, Final, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from semantic_core.batch import JobState
 from semantic_core.remote import (
-    AccessDenied,
     AnswerInvalid,
     ItemFailed,
     ItemUnavailable,
+    JobResult,
     JobUnknown,
-    ModelUnknown,
-    ResultsGone,
-    ResultsUnavailable,
-    ServiceDown,
-    ServiceResting,
-    ServiceTimeout,
     UsageMeter,
+    counted_results,
+    fetched_lines,
     quoted,
-    read_lines,
 )
 from semantic_core_openai.answers import embeddings_in, vector_in
 from semantic_core_openai.errors import counted_tokens, refusal_of
@@ -162,9 +157,7 @@ def ending_of(state: JobState) -> str:
 # The line of a result
 
 
-def result_of(
-    line: Mapping[str, Any], dimensions: int, job: str
-) -> tuple[str, Vector | Exception, int | None] | None:
+def result_of(line: Mapping[str, Any], dimensions: int, job: str) -> JobResult | None:
     """(key, vector or error, tokens) of one result; None if the result has no key.
 
     Tokens are None for a text that was not embedded.
@@ -214,46 +207,21 @@ def read_results(
 ) -> Iterator[tuple[str, Vector | Exception]]:
     """(key, vector or error) of each result, counted as used.
 
-    A file is downloaded completely before its first line is read. answer: the description of the
-    job. Raises ResultsUnavailable, ResultsGone, KeyRefused.
+    answer: the description of the job. Raises ResultsUnavailable, ResultsGone, KeyRefused.
     """
     for file in result_files(answer):
-        with TemporaryFile() as content:
-            _fetch(service, file, content, job, ended_at(answer))
-            for line in read_lines(content, job):
-                result = result_of(line, dimensions, job)
-                if result is None:
-                    continue
-                key, vector, tokens = result
-                if tokens is not None:
-                    meter.add(job_texts=1, job_tokens=tokens)
-                yield key, vector
+        lines = fetched_lines(
+            partial(service.download, file),
+            job,
+            partial(_is_gone, service, file, ended_at(answer)),
+        )
+        yield from counted_results((result_of(line, dimensions, job) for line in lines), meter)
 
 
-def _fetch(
-    service: EmbeddingService, file: str, into: IO[bytes], job: str, ended: float | None
-) -> None:
-    try:
-        service.download(file, into)
-    except (ModelUnknown, AccessDenied) as error:  # the service's answers for a missing file
-        if _expired(service, file, ended):
-            message = f"The results of job {job!r} are gone: {error.message}"
-            raise ResultsGone(message, hint="Submit its texts again.") from error
-        raise ResultsUnavailable(
-            f"The results of job {job!r} cannot be fetched now: {error.message}",
-            hint="They are paid for; try again later, with a key of the account of the job.",
-        ) from error
-    except (ServiceDown, ServiceTimeout, ServiceResting) as error:
-        message = f"The results of job {job!r} cannot be fetched now: {error.message}"
-        raise ResultsUnavailable(message, hint="They are paid for; try again later.") from error
-    except OSError as error:
-        message = f"The results of job {job!r} cannot be written to the temporary folder: {error}."
-        hint = "Free disk space, or set TMPDIR; then try again."
-        raise ResultsUnavailable(message, hint=hint) from error
-
-
-def _expired(service: EmbeddingService, file: str, ended: float | None) -> bool:
-    """Whether a file of results is gone, and not only unavailable for a while."""
-    if ended is None or service.wall() - ended < KEPT_SECONDS:
+def _is_gone(service: EmbeddingService, file: str, ended: float | None) -> bool:
+    """Whether a file of results is gone, and not only unavailable for a while. ended: when the job
+    ended, in seconds since 1970.
+    """
+    if ended is None or service.clock.wall() - ended < KEPT_SECONDS:
         return False
     return not service.has_file(file)

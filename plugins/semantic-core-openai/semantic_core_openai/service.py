@@ -8,13 +8,8 @@ Tested by tests/test_faults.py, tests/test_embedder.py and tests/test_jobs.py.
 from __future__ import annotations
 
 import json
-import os
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from email.utils import parsedate_to_datetime
 from functools import partial
-from threading import Lock
 from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
@@ -26,7 +21,9 @@ from semantic_core.remote import (
     Clock,
     ModelUnknown,
     Pace,
+    PerProcess,
     Secret,
+    ServiceClock,
     Size,
     UsageMeter,
     never_arrived,
@@ -98,11 +95,8 @@ class EmbeddingService:
         silence = silence_of(secret, reach.endpoint.base_url, clock)
         pace = Pace(clock, pacing.requests, pacing.tokens, silence, PACE_HINT)
         self._calls = Calls(clock, pace, Breaker(clock), failure_of)
-        self._lock = Lock()
-        self._owner = 0
-        self._http: httpx2.Client | None = None
-        self._closing: weakref.finalize[..., EmbeddingService] | None = None
-        self._clock_reading: tuple[float, float] | None = None
+        self.clock = ServiceClock(clock)
+        self._http: PerProcess[httpx2.Client] = PerProcess(self._connect, _close)
 
     @property
     def account(self) -> str:
@@ -113,18 +107,6 @@ class EmbeddingService:
     def pace(self) -> Pace:
         """The rate limit of these calls."""
         return self._calls.pace
-
-    def service_time(self) -> float | None:
-        """Seconds since 1970 by the service's clock; None before its first answer."""
-        if self._clock_reading is None:
-            return None
-        service_time, local_time = self._clock_reading
-        return service_time + self._calls.clock.now() - local_time
-
-    def wall(self) -> float:
-        """Seconds since 1970, by the service's clock if it is known, else by this computer's."""
-        service_time = self.service_time()
-        return self._calls.clock.wall() if service_time is None else service_time
 
     def embed(
         self,
@@ -260,7 +242,7 @@ class EmbeddingService:
             into.truncate()
             address = self.reach.endpoint.address(f"files/{file}/content")
             timeout = self.reach.timeout * PIECE
-            with self._connected().stream("GET", address, timeout=timeout) as response:
+            with self._http.get().stream("GET", address, timeout=timeout) as response:
                 if not response.is_success:
                     response.read()
                     raise refusal_of(response.status_code, response.headers, _json_of(response))
@@ -271,10 +253,7 @@ class EmbeddingService:
 
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
-        with self._lock:
-            if self._closing is not None:
-                self._closing()
-            self._http = None
+        self._http.close()
 
     def _page(self, what: str, asked: Mapping[str, str]) -> Mapping[str, Any]:
         page = _mapping(self._request("GET", "batches", what, parameters=asked), what)
@@ -300,29 +279,13 @@ class EmbeddingService:
         """The JSON of an answer. Raises Refusal, AnswerInvalid, and what the HTTP client raises."""
         address = self.reach.endpoint.address(path, parameters)
         seconds = self.reach.timeout if timeout is None else timeout
-        response = self._connected().request(method, address, timeout=seconds, **content)
+        response = self._http.get().request(method, address, timeout=seconds, **content)
         body = _json_of(response)
         if not response.is_success:
             raise refusal_of(response.status_code, response.headers, body)
         if body is None:
             raise AnswerInvalid(f"{what}: the answer is not JSON.", hint="Nothing of it was used.")
         return body
-
-    def _read_clock(self, response: httpx2.Response) -> None:
-        """Remember the date of an answer, for `service_time`."""
-        with suppress(ValueError, TypeError):
-            service_time = parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
-            self._clock_reading = (service_time, self._calls.clock.now())
-
-    def _connected(self) -> httpx2.Client:
-        """The client, created when first needed, and again in a forked process."""
-        if self._http is None or self._owner != os.getpid():
-            with self._lock:
-                if self._http is None or self._owner != os.getpid():
-                    self._http = self._connect()
-                    self._owner = os.getpid()
-                    self._closing = weakref.finalize(self, _close, self._http, self._owner)
-        return self._http
 
     def _connect(self) -> httpx2.Client:
         from semantic_core.remote import http_client  # it loads the HTTP client
@@ -333,7 +296,7 @@ class EmbeddingService:
             endpoint.base_url,
             endpoint.key_place,
             plugin=PLUGIN,
-            heard=self._read_clock,
+            heard=self.clock.hear,
             is_download=is_download,
         )
 
@@ -362,7 +325,5 @@ def _mapping(answer: object, what: str) -> Mapping[str, Any]:
     return answer
 
 
-def _close(http: httpx2.Client, owner: int) -> None:
-    """Close the connections, but only in the process that opened them, not in a fork of it."""
-    if os.getpid() == owner:
-        http.close()
+def _close(http: httpx2.Client) -> None:
+    http.close()

@@ -99,7 +99,7 @@ class FakedProvider:
             clock=self._clock,
         )
         for service in (made._service, made.batch_client()._service):
-            transport: Any = service._connected()._transport
+            transport: Any = service._http.get()._transport
             transport._inner = Stepping(transport._inner, self)
         return made
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from typing import Any
 
 import numpy as np
@@ -239,3 +241,15 @@ def test_what_is_used_is_what_is_billed(service: FakeEmbeddings) -> None:
     made.embed_query("a query")
     bill = service.bill(KEY)
     assert (made.usage.texts, made.usage.tokens) == (bill.texts, bill.tokens) == (3, 6 + 2 + 3)
+
+
+def test_the_connections_of_one_that_is_not_used_any_more_are_closed(
+    service: FakeEmbeddings,
+) -> None:
+    made = embedder(service)
+    made.embed_documents(["a text"])
+    client = made._service._http.get()
+    gone = weakref.ref(made._service)
+    del made
+    gc.collect()
+    assert gone() is None and client.is_closed

@@ -145,7 +145,7 @@ def test_nothing_one_holds_shows_a_key(service: FakeEmbeddings) -> None:
     made = embedder(service)
     made.embed_documents(["text"])
     made.find("nothing")
-    for held in (made, made.batch_client(), made.usage, made.prices, made._service._http):
+    for held in (made, made.batch_client(), made.usage, made.prices, made._service._http.get()):
         assert [
             text[:200] for text in strings(held, set()) if any(key in text for key in KEYS)
         ] == []
@@ -155,7 +155,7 @@ def test_another_host_is_never_given_the_key(service: FakeEmbeddings) -> None:
     made = embedder(service)
     with FakeEmbeddings() as elsewhere:
         with pytest.raises(Exception, match="not sent to") as raised:
-            made._service._connected().get(f"{elsewhere.url}/batches")
+            made._service._http.get().get(f"{elsewhere.url}/batches")
         assert elsewhere.requests == [] and leaks(raised.value) == []
 
 
