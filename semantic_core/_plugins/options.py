@@ -129,7 +129,11 @@ def refuse_options(name: str, options: Mapping[str, Any]) -> None:
     if options:
         raise ConfigError(
             f"The plugin {name!r} takes no options, got {', '.join(map(str, options))}.",
-            hint="Only a plugin that is a class, or a function that returns one, takes options.",
+            hint=(
+                "Options of an embedder are written in the table [embedder_options], those of a "
+                "store in [store_options]; a plugin takes options only if it is a class, or a "
+                "function that returns an object."
+            ),
         )
 
 

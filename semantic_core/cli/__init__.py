@@ -125,7 +125,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "blueprint": (
         "semantic_core.cli.blueprint:blueprint",
-        "Print the adapter for Django or SQLAlchemy.",
+        "Print the adapter for Django, Pony, SQLAlchemy or Tortoise.",
     ),
     "plugins": (
         "semantic_core.cli.plugins:plugins",

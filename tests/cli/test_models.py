@@ -126,7 +126,8 @@ def test_a_worker_that_runs_once_says_which_changes_pause_after_a_failure(
     application: Application,
 ) -> None:
     module = application.folder / f"{application.name}.py"
-    module.write_text(module.read_text().replace("_max_attempts = 1", "_max_attempts = 9"))
+    longer = "_base_delay = 300\n            adapter.outbox._random = lambda: 1.0"
+    module.write_text(module.read_text().replace("_max_attempts = 1", longer))
     application.write("CREATE TABLE note (id INTEGER PRIMARY KEY, body TEXT, size INTEGER)")
     application.write("INSERT INTO note VALUES (1, 'one', 1), (2, 'two', 0)")
     application.run("worker", "--once")

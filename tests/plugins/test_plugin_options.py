@@ -302,8 +302,9 @@ def test_a_class_that_is_given_takes_options_and_an_object_takes_none() -> None:
 
     (option,) = next(i for i in core(Given, size=9).plugins() if i.name == "Given").options
     assert (option.name, option.default, option.value, option.doc) == ("size", "2", "9", "how many")
-    with pytest.raises(ConfigError, match="'Given' takes no options, got size"):
+    with pytest.raises(ConfigError, match="'Given' takes no options, got size") as refused:
         core(Given(), size=9)
+    assert "[embedder_options]" in (refused.value.hint or "")
 
 
 @pytest.mark.parametrize("options", [3, [], {"Given": 3}, {"Given": [1]}, {1: {}}])

@@ -247,7 +247,8 @@ def _documents(source: FileSource, columns: list[str], rows: list[Row]) -> list[
     fields: dict[str, object] = {"rows": len(rows), "columns": columns[: limits.MAX_COLUMNS]}
     if len(rows) > limits.MAX_ROWS or len(columns) > limits.MAX_COLUMNS:
         return [_whole(source, columns, rows, fields)]
-    shown = f"{len(rows):,} rows with the columns {', '.join(columns)}." if columns else ""
+    amount = "1 row" if len(rows) == 1 else f"{len(rows):,} rows"
+    shown = f"{amount} with the columns {', '.join(columns)}." if columns else ""
     parts = [part_of(source, shown, title=source.stem, media_type=PLAIN, metadata=fields)]
     # A row that is known by a value says no place: it would change whenever another row comes.
     key = _key(columns, rows)

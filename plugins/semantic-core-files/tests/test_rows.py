@@ -23,6 +23,10 @@ def test_each_row_is_a_document_with_its_columns(read: Any) -> None:
     assert pears.metadata["preis"] == 2.0
 
 
+def test_one_row_is_one(read: Any) -> None:
+    assert read("p.csv", b"name\nann\n")[0].text == "1 row with the columns name."
+
+
 def test_rows_with_an_id_keep_it_when_others_come(read: Any) -> None:
     more = TABLE.replace(b"\n007", b"\n006;Kirschen;3\n007")
     before = read("p.csv", TABLE)[1:]

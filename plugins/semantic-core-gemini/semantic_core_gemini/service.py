@@ -140,7 +140,8 @@ class Service:
         Vectors that came stay there even if an error is raised, and are not requested again. If one
         vector of an answer is invalid, the others are used. tokens: estimate for all texts.
         """
-        what = f"Embedding {len(texts)} texts with {model.name}"
+        number = "a text" if len(texts) == 1 else f"{len(texts)} texts"
+        what = f"Embedding {number} with {model.name}"
 
         def call() -> None:
             from google.genai import types

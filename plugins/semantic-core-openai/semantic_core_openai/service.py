@@ -126,7 +126,8 @@ class EmbeddingService:
         raised, and are not requested again. If one vector of an answer is invalid, the others are
         used. tokens: estimate for all texts.
         """
-        what = f"Embedding {len(texts)} texts with {request.get('model')}"
+        number = "a text" if len(texts) == 1 else f"{len(texts)} texts"
+        what = f"Embedding {number} with {request.get('model')}"
 
         def call() -> None:
             missing = [place for place in range(len(texts)) if place not in found]
