@@ -185,7 +185,10 @@ class BaseORMAdapter(AdapterContract):
             return
         self.core = core
         self.declaration = attrs.evolve(
-            declaration.named_after(self.table), is_row=self.is_row, is_column=self.is_column
+            declaration.named_after(self.table),
+            is_row=self.is_row,
+            is_column=self.is_column,
+            order_key=self.order_key,
         )
         self.check_fields()
         self._connected = False

@@ -290,6 +290,15 @@ class AdapterContract(ABC):
         """The attributes of each class of rows that are columns, as far as they were asked for."""
         return {}
 
+    def order_key(self, value: object) -> object:
+        """What the values of a collection without an order are sorted by: the key of a row of this
+        model or of a related one, else the value itself.
+        """
+        for model in type(value).__mro__:
+            if model in self._row_types:
+                return self._key_of_related(model, value)
+        return value
+
     def _read_columns(self, row_type: type) -> frozenset[str]:
         for model in row_type.__mro__:
             if model in self._row_types:

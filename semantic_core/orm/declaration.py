@@ -18,7 +18,7 @@ import math
 import re
 import weakref
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -47,6 +47,9 @@ IsRow = Callable[[object], bool]
 IsColumn = Callable[[object, str], bool]
 """Whether an attribute of a row, by its name, is a column of its table."""
 
+OrderKey = Callable[[Any], object]
+"""What a value of a collection without an order is sorted by: the key of a row, else itself."""
+
 DEFAULT_NAME = "search"
 """The usual attribute of an index. Its collection then has the name of the table."""
 TITLE = "title"
@@ -63,19 +66,30 @@ def unknown(instance: object, name: str) -> bool:
     return False
 
 
+def itself(value: Any) -> object:
+    """An `OrderKey` for values among which there are no rows."""
+    return value
+
+
 def read(
-    instance: object, field: FieldPath, is_row: IsRow = never, is_column: IsColumn = unknown
+    instance: object,
+    field: FieldPath,
+    is_row: IsRow = never,
+    is_column: IsColumn = unknown,
+    order_key: OrderKey = itself,
 ) -> list[Any]:
     """The values of a field of an instance: usually one, none if a value on the path is None,
-    several through a to-many relation.
+    several through a to-many relation. They come in the order that the relation or list has; where
+    it has none, as a set, they are sorted.
     """
     if callable(field):
-        return _unfolded(field(instance), is_row)
+        return _unfolded(field(instance), is_row, order_key)
     values = [instance]
     for name in field.split("."):
         reached: list[Any] = []
         for value in values:
-            reached += _unfolded(_attribute(value, name), is_row, is_column(value, name))
+            attribute = _attribute(value, name)
+            reached += _unfolded(attribute, is_row, order_key, is_column(value, name))
         values = reached
     return values
 
@@ -92,7 +106,7 @@ def _attribute(instance: object, name: str) -> object:
         raise
 
 
-def _unfolded(value: Any, is_row: IsRow, is_column: bool = False) -> list[Any]:
+def _unfolded(value: Any, is_row: IsRow, order_key: OrderKey, is_column: bool = False) -> list[Any]:
     """The values that one attribute stands for: none for None, the rows of a relation, the items of
     a list.
 
@@ -104,8 +118,10 @@ def _unfolded(value: Any, is_row: IsRow, is_column: bool = False) -> list[Any]:
         return []
     if is_row(value):
         return [value]
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, list | tuple):
         return _existing(value)
+    if isinstance(value, set | frozenset):
+        return _in_order(value, order_key)
     if is_column or isinstance(value, str | bytes | bytearray | memoryview | Mapping):
         return [value]
     if _is_manager(value):
@@ -113,7 +129,32 @@ def _unfolded(value: Any, is_row: IsRow, is_column: bool = False) -> list[Any]:
     if not isinstance(value, Iterable):
         return [value]
     items = list(value)
-    return [value] if _gives_fields(value, items) else _existing(items)
+    if _gives_fields(value, items):
+        return [value]
+    return _in_order(items, order_key) if _is_unordered(value) else _existing(items)
+
+
+def _is_unordered(value: Iterable[Any]) -> bool:
+    """Whether it is a collection like a set, as the relations of Pony are: it has no positions, and
+    cannot be read from its end.
+    """
+    if not isinstance(value, Collection):
+        return False
+    return not hasattr(value, "__getitem__") and not hasattr(value, "__reversed__")
+
+
+def _in_order(values: Iterable[Any], order_key: OrderKey) -> list[Any]:
+    """The values of a collection without an order, sorted: else a document would change with the
+    order in which a process happens to find them.
+    """
+
+    def place(value: Any) -> tuple[bool, float, str]:
+        key = order_key(value)
+        if isinstance(key, int | float):
+            return False, key, ""
+        return True, 0, str(key)
+
+    return sorted(_existing(values), key=place)
 
 
 def _existing(values: Iterable[Any]) -> list[Any]:
@@ -324,7 +365,8 @@ class Declaration:
     counts as deleted. tenant: the field or callable that names the tenant of a row. watch_fields:
     columns that callables read; without it triggers capture changes of every column if there are
     callables. version: increase it when a callable gives other values though its own source is the
-    same. is_row, is_column: distinguish rows and columns from other values; adapters supply them.
+    same. is_row, is_column: distinguish rows and columns from other values; order_key: see
+    `OrderKey`; adapters supply all three.
     """
 
     collection: str
@@ -341,6 +383,7 @@ class Declaration:
     version: int
     is_row: IsRow = attrs.field(default=never, eq=False, repr=False)
     is_column: IsColumn = attrs.field(default=unknown, eq=False, repr=False)
+    order_key: OrderKey = attrs.field(default=itself, eq=False, repr=False)
     fingerprint: str = attrs.field(init=False, eq=False, repr=False)
     """16 hex digits that change when the documents of the same rows would change.
 
@@ -353,7 +396,7 @@ class Declaration:
     def _computed_fingerprint(self) -> str:
         values: dict[str, Any] = {}
         for field in attrs.fields(Declaration):
-            if field.name not in ("is_row", "is_column", "fingerprint"):
+            if field.name not in ("is_row", "is_column", "order_key", "fingerprint"):
                 values[field.name] = getattr(self, field.name)
         text = json.dumps(values, default=_fingerprint_of, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -429,7 +472,7 @@ class Declaration:
 
     def read(self, instance: object, field: FieldPath) -> list[Any]:
         """The values of a field of a row."""
-        return read(instance, field, self.is_row, self.is_column)
+        return read(instance, field, self.is_row, self.is_column, self.order_key)
 
     def wants(self, instance: object) -> bool:
         """Whether this row, as it is now, belongs into the index."""

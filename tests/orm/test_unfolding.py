@@ -5,6 +5,7 @@ over. The tables decide, not the looks.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -228,6 +229,47 @@ RECORD = ActiveRecord()
 def test_what_a_callable_gives_is_judged_by_its_looks(value: Any, wanted: list[Any]) -> None:
     assert read(object(), lambda row: value) == wanted
     assert read({"field": value}, "field") == wanted
+
+
+class Bag:
+    """Items without an order, as relations of Pony ORM are: in each bag another one."""
+
+    def __init__(self, *items: Any) -> None:
+        self.items = items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __contains__(self, item: object) -> bool:
+        return item in self.items
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.items)
+
+
+def test_what_has_no_order_is_sorted_and_what_has_one_keeps_it() -> None:
+    names = ["yew", "ash", "oak", "elm", "fir"]
+    for unordered in (set(names), frozenset(names), Bag(*names), Bag(*reversed(names), None)):
+        assert read({"field": unordered}, "field") == sorted(names)
+        assert read(None, lambda row, value=unordered: value) == sorted(names)
+    assert read({"field": {10, 9, 2.5}}, "field") == [2.5, 9, 10]
+    assert read({"field": {"b", 10, 9}}, "field") == [9, 10, "b"]
+    for ordered in (names, tuple(names), dict.fromkeys(names).keys(), deque(names), iter(names)):
+        assert read({"field": ordered}, "field") == names
+
+
+def test_rows_without_an_order_are_sorted_by_their_keys() -> None:
+    rows = [{"id": 10, "name": "a"}, {"id": 9, "name": "b"}, {"id": 2, "name": "c"}]
+
+    def is_row(value: object) -> bool:
+        return value in rows
+
+    def key_of(value: Any) -> object:
+        return value["id"]
+
+    for bag in (Bag(*rows), Bag(*reversed(rows))):
+        found = read({"tags": bag}, "tags.name", is_row, order_key=key_of)
+        assert found == ["c", "b", "a"]
 
 
 def test_what_tables_declare_comes_before_the_looks() -> None:
