@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from semantic_core._jobs import (
     BatchJob,
@@ -44,6 +44,8 @@ from semantic_core.types import (
     Space,
     StoredChunk,
     StoreStats,
+    Token,
+    Word,
 )
 
 if TYPE_CHECKING:
@@ -433,6 +435,54 @@ class Patient(Protocol):
         """Within the block, a write of this thread that cannot begin within so many seconds raises
         StoreBusy and changes nothing. Of nested blocks, the shortest time counts.
         """
+        ...
+
+
+@runtime_checkable
+class Analyser(Protocol):
+    """Splits texts into the terms of a full-text index, the same way for documents and queries.
+
+    identity: names the analyser, its version and its settings, in one line. Analysers with the same
+    identity return the same tokens in every process; a store refuses an analyser with another
+    identity than that of its index.
+
+    language: an ISO 639 code such as "en" or "pt-BR"; None if it is not known, then the analyser
+    may detect it. Every text is accepted, also "" and lone surrogates. Safe to share by threads.
+    """
+
+    @property
+    def identity(self) -> str: ...
+
+    def tokens(self, text: str, language: str | None = None) -> Sequence[Token]:
+        """The terms of a document's text, in order of position; no term is empty."""
+        ...
+
+    def query_tokens(self, text: str, language: str | None = None) -> Sequence[Token]:
+        """The terms to look for, in order of position. Terms of one position are alternatives: a
+        text that contains any of them contains the word.
+        """
+        ...
+
+
+class AnalysedTexts(NamedTuple):
+    """The terms of several texts, one text after the other.
+
+    counts: how many terms each text has: int64 of shape (n,). terms: the number in `vocabulary` of
+    each term, in the order of the texts: int32 of shape (sum of counts,). vocabulary: every word
+    with its term, each pair once; the same term may belong to several words.
+    """
+
+    counts: NDArray[np.int64]
+    terms: NDArray[np.int32]
+    vocabulary: Sequence[Word]
+
+
+@runtime_checkable
+class BulkAnalyser(Analyser, Protocol):
+    """An analyser with a fast way to analyse many texts at once."""
+
+    def analyse(self, texts: Sequence[str], languages: Sequence[str | None]) -> AnalysedTexts:
+        """What `tokens` returns for each text, with its language, without the places."""
         ...
 
 

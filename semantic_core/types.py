@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import total_ordering
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 import attrs
 
@@ -361,6 +361,29 @@ class SearchRequest:
     pool: int
     vector: Vector | None = None
     context: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+
+
+class Token(NamedTuple):
+    """A term of a text, as a full-text index spells it.
+
+    start, end: the place of its word in the text, in characters. position: the number of that word
+    among the words of the text, from 0. One word may have several terms, which share its position,
+    such as "node.js" and its parts.
+    """
+
+    term: str
+    start: int
+    end: int
+    position: int
+
+
+class Word(NamedTuple):
+    """A word as people write it, in lower case and without accents, and the term that an index
+    has for it: "searches" and "search".
+    """
+
+    surface: str
+    term: str
 
 
 @attrs.frozen

@@ -13,7 +13,17 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("filters",),
     ("types", "_jobs", "_metering", "_trust"),
     ("protocols", "events"),
-    ("hookspecs", "_text", "_memory", "_files", "_parts", "_vectors", "_no_embedder", "remote"),
+    (
+        "hookspecs",
+        "analysis",
+        "_text",
+        "_memory",
+        "_files",
+        "_parts",
+        "_vectors",
+        "_no_embedder",
+        "remote",
+    ),
     ("_embedding", "_costs", "permissions"),
     ("_plugins", "_config", "batch"),
     ("_announcer",),
@@ -29,6 +39,7 @@ APART = "testing"
 """The testing kit reaches every floor but the last, and nothing of the product imports it."""
 PUBLIC = {
     "addresses",
+    "analysis",
     "batch",
     "cli",
     "errors",
