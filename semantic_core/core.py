@@ -106,8 +106,8 @@ class SemanticCore:
     splits texts and queries into the terms of full-text search. None uses "languages" if its plugin
     is installed, else "words"; and "words" for an index that was made with it.
     languages: ISO codes of the languages that texts and queries are in, for a named analyser; () if
-    they are not known. An index keeps the analyser and the languages it was made with. reanalyse:
-    make its full-text index anew if they are others; without it, AnalyserMismatch is raised.
+    they are not known. An index keeps the analyser and the languages it was made with; others raise
+    AnalyserMismatch. reanalyse: make the full-text index anew with these, now.
     path: of the named store. multi_tenant: whether a new store separates tenants; None uses the
     setting of the store, False for a new one. store_options, embedder_options: for the named ones,
     see ``semantic-core plugins show NAME``. max_chars: longest chunk in characters; None uses the
@@ -209,8 +209,9 @@ class SemanticCore:
 
         config: the file to read; None searches for it from the working folder upward. usually:
         settings that apply if no setting names the store or its path; a function is called only
-        then. keys, reanalyse, overrides: as for the class; None is "not given", so an index without embedder
-        is ``embedder="none"``. Raises ConfigError for an unknown key or a value of the wrong kind.
+        then. keys, reanalyse, overrides: as for the class; None is "not given", so an index without
+        embedder is ``embedder="none"``. Raises ConfigError for an unknown key or a value of the
+        wrong kind.
         """
         settings = read_config(config, overrides)
         unsaid = settings.sources["store"] == settings.sources["path"] == "default"
@@ -683,23 +684,23 @@ class SemanticCore:
 
     def _hand_over(self, *, is_chosen: bool, anew: bool) -> None:
         """Let the store use the analyser. is_chosen: whether the user named it, or languages. anew:
-        whether an index that was made with another one is made anew.
+        whether the full-text index is made anew.
         """
         if not isinstance(self.store, AnalysesText):
-            if is_chosen:
+            if is_chosen or anew:
                 raise ConfigError(
                     f"{type(self.store).__name__} splits texts into words itself, so it takes no "
                     "analyser.",
                     hint="Leave analyser and languages out, or use another store.",
                 )
             return
+        if anew:
+            self.store.reanalyse(self.analyser)
+            return
         made_with = self.store.text_analyser
-        if made_with is not None and made_with != self.analyser.identity:
+        if not is_chosen and made_with is not None and made_with != self.analyser.identity:
             words = self._plugins.create_analyser(WORD_ANALYSER, ())
-            if anew:
-                self.store.reanalyse(self.analyser)
-                return
-            if not is_chosen and made_with == words.identity:
+            if made_with == words.identity:
                 self.analyser = words
         self.store.use_analyser(self.analyser)
 

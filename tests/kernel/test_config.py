@@ -20,6 +20,8 @@ KEYS = [
     "path",
     "store",
     "embedder",
+    "analyser",
+    "languages",
     "multi_tenant",
     "max_chars",
     "plugins",
