@@ -105,7 +105,7 @@ def _matching(
 ) -> Matching:
     if not scope.filter:
         return _in_homes(codes, scope)
-    ids = _every_document(view, clause) if again else few_documents(view, clause, codes.state)
+    ids = _every_document(view, clause) if again else few_documents(view, clause, len(codes))
     if ids is None:
         within = _in_homes(codes, scope)
         return attrs.evolve(within, clause=clause, share=within.share / 2)
