@@ -49,6 +49,13 @@ def kind(value: Scalar) -> str:
     return "bool" if isinstance(value, bool) else "number"
 
 
+def sort_key(value: Scalar) -> tuple[str, Scalar]:
+    """What values of metadata are sorted by: booleans first, then numbers, then text by code
+    point.
+    """
+    return kind(value), value
+
+
 @attrs.frozen
 class Condition:
     """A condition on one key.

@@ -329,11 +329,22 @@ class Scope:
 
     tenant: "" in a single-tenant store. collections: only these; None for all, () for none.
     filter: conditions on the metadata of the documents; the empty filter lets all pass.
+    keys: by collection, the only keys that are looked at, however many; None for all. Collections
+    that it does not name are not looked at.
     """
 
     tenant: str = ""
     collections: tuple[str, ...] | None = None
     filter: Filter = Filter()
+    keys: Mapping[str, frozenset[str]] | None = attrs.field(default=None, hash=False, repr=False)
+
+    def names(self, ref: Ref) -> bool:
+        """Whether a document with this ref may be in the scope; its metadata decides the rest."""
+        if ref.tenant != self.tenant:
+            return False
+        if self.collections is not None and ref.collection not in self.collections:
+            return False
+        return self.keys is None or ref.key in self.keys.get(ref.collection, ())
 
 
 @attrs.frozen(eq=False)
