@@ -29,11 +29,11 @@ from semantic_core._jobs import (
     Rate,
     Rest,
 )
-from semantic_core._validation import Scalar
 from semantic_core.types import (
     ChunkId,
     Document,
     Entry,
+    FacetCount,
     Failure,
     IngestReport,
     Page,
@@ -546,10 +546,9 @@ class Facets(Protocol):
 
     def facets(
         self, text: str | None, scope: Scope, fields: Mapping[str, int]
-    ) -> Mapping[str, Sequence[tuple[Scalar, int]]]:
-        """For each of these metadata fields, how many of the documents have each value, as (value,
-        number of documents): the most frequent values first, equal numbers in the order of
-        `semantic_core.filters.sort_key`.
+    ) -> Mapping[str, Sequence[FacetCount]]:
+        """For each of these metadata fields, how many of the documents have each value: the most
+        frequent values first, equal numbers in the order of `semantic_core.filters.sort_key`.
 
         text: the documents that `count` counts; None for all in scope. fields: the most values that
         are wanted of each. A document whose value is a list counts for each of its items once; one

@@ -19,6 +19,7 @@ import attrs
 
 from semantic_core._decoding import decoded
 from semantic_core._validation import (
+    Scalar,
     Value,
     check_count,
     check_metadata,
@@ -416,6 +417,13 @@ class Ranking:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+class FacetCount(NamedTuple):
+    """A value of a metadata field, and the number of documents that have it."""
+
+    value: Scalar
+    documents: int
 
 
 @attrs.frozen

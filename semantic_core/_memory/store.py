@@ -43,6 +43,7 @@ from semantic_core.types import (
     Document,
     DocumentSummary,
     Entry,
+    FacetCount,
     Failure,
     Outcome,
     Page,
@@ -376,16 +377,16 @@ class MemoryStore:
 
     def facets(
         self, text: str | None, scope: Scope, fields: Mapping[str, int]
-    ) -> Mapping[str, Sequence[tuple[Scalar, int]]]:
+    ) -> Mapping[str, Sequence[FacetCount]]:
         """See `Facets.facets`."""
         documents = self._holding(text, scope)
-        found: dict[str, Sequence[tuple[Scalar, int]]] = {}
+        found: dict[str, Sequence[FacetCount]] = {}
         for field, limit in fields.items():
             counts = Counter[tuple[str, Scalar]]()
             for document in documents:
                 counts.update({sort_key(value) for value in _values(document, field)})
             most_frequent = sorted(counts, key=lambda held: (-counts[held], held))
-            found[field] = [(held[1], counts[held]) for held in most_frequent[:limit]]
+            found[field] = [FacetCount(held[1], counts[held]) for held in most_frequent[:limit]]
         return found
 
     def ordered(
