@@ -10,7 +10,7 @@ Tested by tests/kernel/test_types.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import total_ordering
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
@@ -71,6 +71,9 @@ MAX_DIMENSIONS = 65_536
 Where = Mapping[str, Any] | Filter | None
 """Conditions on metadata, see `semantic_core.filters`; None for none."""
 
+Passages = Literal["best", "all"]
+PASSAGES: tuple[Passages, ...] = ("best", "all")
+
 _EMPTY: Mapping[str, Value] = {}
 
 
@@ -110,6 +113,10 @@ class Ref:
 
     def __str__(self) -> str:
         return "/".join(part for part in (self.tenant, self.collection, self.key) if part)
+
+
+Among = Mapping[str, Iterable[object]] | Iterable[object] | None
+"""The documents that a search is limited to: refs, {collection: keys}, or keys; None for all."""
 
 
 @attrs.frozen(init=False)
@@ -360,6 +367,10 @@ class SearchRequest:
     context: what the application gave with the search, such as ``{"user": "ann"}``; {} if nothing.
     The kernel does not read it; plugins do.
 
+    total: whether `SearchResults.total` is wanted. facets: how many values of which metadata fields
+    are wanted, for `SearchResults.facets`. order_by: a metadata field, with "-" before it for the
+    reverse; "" for the order of relevance.
+
     If a page needs more candidates, a retriever is asked again with a larger pool, and its new
     candidates are put behind all earlier ones. A ranking must not depend on limit and offset; then
     pages are slices of one order.
@@ -373,6 +384,9 @@ class SearchRequest:
     pool: int
     vector: Vector | None = None
     context: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    total: bool = False
+    facets: Mapping[str, int] = attrs.field(factory=dict)
+    order_by: str = ""
 
 
 class Token(NamedTuple):
@@ -444,7 +458,8 @@ class StoredChunk:
 class SearchHit:
     """One chunk that a search found.
 
-    score: never higher than that of the hit before it, on any page. Scores can be compared within
+    score: never higher than that of the hit before it, on any page, unless hits are ordered by a
+    field. Scores can be compared within
     one answer only. In a hybrid answer a score is from 0 to 1, and 0.5 is the middle of the
     candidates; in a text answer it is the BM25 score, in a vector answer the cosine similarity,
     from -1 to 1. A plugin that fuses or reranks may use other scores, or another order.
@@ -485,6 +500,17 @@ class SearchResults(Sequence[SearchHit]):
     timings: milliseconds for each step ("embed", "retrieve", "fuse", "fetch", "rerank", "total"),
     for each retriever of a plugin ("retrieve by NAME", a part of "retrieve"), and for each
     middleware ("middleware NAME", without the searches that it made).
+
+    total: how many documents match, on all pages together; None if it was not asked for. In a text
+    or hybrid answer these are the documents in scope that hold a word of the query. In a vector
+    answer they are all documents in scope, since every vector has a distance to the query.
+    total_is_exact: whether all pages together have exactly so many documents. It is True for a text
+    answer, of a store that counts. In a hybrid answer it is False, because documents that match by
+    their meaning alone are listed too; in a vector answer, because documents without a vector are
+    counted, but not listed.
+
+    facets: for each field that was asked for, how many of these documents have each value, the most
+    frequent values first; {} if none was asked for.
     """
 
     query: str
@@ -493,6 +519,9 @@ class SearchResults(Sequence[SearchHit]):
     degraded: bool = False
     reason: str = ""
     timings: Mapping[str, float] = attrs.field(factory=dict, hash=False)
+    total: int | None = None
+    total_is_exact: bool = False
+    facets: Mapping[str, Sequence[FacetCount]] = attrs.field(factory=dict, hash=False)
 
     @overload
     def __getitem__(self, index: int) -> SearchHit: ...
