@@ -244,6 +244,7 @@ class AsyncSemanticCore:
         where: Where = None,
         collections: Sequence[str] | None = None,
         context: Mapping[str, Any] | None = None,
+        among: Among = None,
     ) -> Page:
         """See `SemanticCore.documents`."""
         work = partial(
@@ -253,6 +254,7 @@ class AsyncSemanticCore:
             where=where,
             collections=collections,
             context=context,
+            among=among,
         )
         return await self.call(work)
 

@@ -441,11 +441,12 @@ class SemanticCore:
         where: Where = None,
         collections: Sequence[str] | None = None,
         context: Mapping[str, Any] | None = None,
+        among: Among = None,
     ) -> Page:
-        """A slice of the documents in order of (collection, key), with the total. context: as for
-        `search`; documents that are not shown to whoever asks are not counted either.
+        """A slice of the documents in order of (collection, key), with the total. context, among:
+        as for `search`; documents that are not shown to whoever asks are not counted either.
         """
-        scope = self._scope(where, collections, context)
+        scope = self._scope(where, collections, context, among)
         return self.store.documents(
             scope, check_count("offset", offset), check_count("limit", limit)
         )
