@@ -239,7 +239,7 @@ async def _keys(query):
     query = query._clone()
     query._db = None  # a connection that was named belongs to the loop of the application
     query._fields_for_select = ()  # of `only`
-    return await query.values_list("pk", flat=True)
+    return await query.values_list(query.model._meta.pk_attr, flat=True)
 
 
 def _with_related(query, paths):
