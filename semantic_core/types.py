@@ -127,7 +127,8 @@ class Document:
     title: "" if it has none. media_type: decides which plugin splits the text, for example
     "text/markdown".
     metadata: what ``where`` can filter by; a value is a str, a bool, a finite float, an int of at
-    most 64 bits, or a list of str.
+    most 64 bits, a date, or a list of str. A date or datetime is stored as text in ISO 8601, see
+    `semantic_core.filters`.
     language: a BCP 47 tag such as "en"; None if it is not known.
 
     ``Document(source_id="5", content="...", metadata={"model": "Article"})`` is another way to

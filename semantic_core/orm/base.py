@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -108,7 +109,9 @@ def _as_stored(adapter: AdapterContract, wanted: Any) -> Any:
         return {operator: _as_stored(adapter, value) for operator, value in wanted.items()}
     if isinstance(wanted, list | tuple | set | frozenset):
         return [_as_stored(adapter, value) for value in wanted]
-    return wanted if wanted is None else scalar(adapter.related_key(wanted))
+    if wanted is None or isinstance(wanted, date):  # `Filter` knows what a date means
+        return wanted
+    return scalar(adapter.related_key(wanted))
 
 
 CAPTURES: tuple[CaptureMode, ...] = ("triggers", "events")
