@@ -303,26 +303,9 @@ class BaseORMAdapter(AdapterContract):
         conditions = checked_where(self, where)
         check_fields_of(self, facets, order_by)
         within = self.keys_among(among)
-        if self.same_transaction and self.in_transaction:
-            self.coordinator.index_text()
-        coordinator = self._checked_coordinator()
+        waiting, reasons = self._before_search(fresh=fresh, timeout=timeout)
         core = self._core_of(tenant)
         collection = self.declaration.collection
-        try:
-            if fresh:
-                waiting = coordinator.freshen(collection, timeout)
-            else:
-                waiting = coordinator.waiting(self)
-        except Exception:
-            if not coordinator.is_gone():
-                raise
-            waiting = 0  # `behind` gives the reason
-        behind = coordinator.behind(self)
-        if behind:
-            coordinator.compare_in_background()
-        reasons = [behind]
-        if waiting and coordinator.last_error:
-            reasons.append(f"the latest changes could not be indexed: {coordinator.last_error}")
 
         def find(page: int, seen: int) -> SearchResults:
             return core.search(
@@ -345,6 +328,30 @@ class BaseORMAdapter(AdapterContract):
         return found.results(offset, reasons, waiting)
 
     __call__ = search
+
+    def _before_search(self, *, fresh: bool, timeout: float) -> tuple[int, list[str]]:
+        """Bring the index up to date as far as a search does. Returns the number of pending changes
+        and why the answer may be incomplete.
+        """
+        if self.same_transaction and self.in_transaction:
+            self.coordinator.index_text()
+        coordinator = self._checked_coordinator()
+        try:
+            if fresh:
+                waiting = coordinator.freshen(self.declaration.collection, timeout)
+            else:
+                waiting = coordinator.waiting(self)
+        except Exception:
+            if not coordinator.is_gone():
+                raise
+            waiting = 0  # `behind` gives the reason
+        behind = coordinator.behind(self)
+        if behind:
+            coordinator.compare_in_background()
+        reasons = [behind]
+        if waiting and coordinator.last_error:
+            reasons.append(f"the latest changes could not be indexed: {coordinator.last_error}")
+        return waiting, reasons
 
     def pages(self, query: str, **options: Any) -> ModelPages:
         """All rows that a search finds, read page by page: for Django's ``Paginator`` and others.

@@ -3,7 +3,7 @@ by a field of it.
 
 Which documents hold a word is asked of the full-text index here, in `holding`, and nowhere else.
 
-Tested by tests/sqlite/test_matches.py and tests/sqlite/test_contract.py.
+Tested by tests/sqlite/test_contract.py and tests/sqlite/test_contract_variants.py.
 """
 
 from __future__ import annotations
