@@ -1,4 +1,5 @@
-"""Scopes of few documents, which are listed instead of being checked chunk by chunk.
+"""Scopes whose documents are listed instead of being checked chunk by chunk: those of few documents
+and those of given keys.
 
 Tested by tests/sqlite/test_text_search.py, tests/sqlite/test_filters.py and
 tests/sqlite/test_contract_variants.py.
@@ -8,17 +9,63 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from semantic_core_peewee.sqlite.filters import compile_scope, is_collection_name, of_listed
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from semantic_core.types import Scope
     from semantic_core_peewee.sqlite.filters import Clause
     from semantic_core_peewee.sqlite.pool import View
+
+_KEYS = "keys"
+_KEYED = """select group_concat(d.id)
+    from json_each(?) as j
+    cross join semantic_index_document as d indexed by semantic_index_document_ref
+    where d.generation = ? and d.tenant = ? and d.collection = ? and d.key = j.value and {}"""
+
+
+def scope_clause(view: View, scope: Scope) -> Clause:
+    """The documents in scope, as this transaction sees them.
+
+    The documents of a scope with keys are looked up here, once for all searches of a transaction:
+    whatever number of keys there is, each is one look into an index.
+    """
+    clause = compile_scope(scope, view.generation)
+    if scope.keys is None:
+        return clause
+    kept: dict[Any, tuple[object, Clause]] = view.kept.setdefault(_KEYS, {})
+    key = (clause.sql, clause.values, id(scope.keys))
+    if key not in kept:
+        # The keys are remembered too: as long as they are, nothing else can have their id.
+        kept[key] = (scope.keys, of_listed(_of_keys(view, scope, clause)))
+    return kept[key][1]
+
+
+def _of_keys(view: View, scope: Scope, clause: Clause) -> NDArray[np.int64]:
+    """The ids of the documents with the keys of a scope that fulfil its clause, ascending."""
+    condition, values = clause.each
+    found = [numbers(None)]
+    for collection, keys in (scope.keys or {}).items():
+        if keys and is_collection_name(collection):
+            listed = json.dumps(sorted(keys))
+            of_collection = (listed, view.generation, scope.tenant, collection)
+            sql = _KEYED.format(condition)
+            found.append(numbers(view.raw.execute(sql, (*of_collection, *values)).get))
+    documents: NDArray[np.int64] = np.unique(np.concatenate(found))
+    return documents
 
 
 def few_documents(view: View, clause: Clause, chunks: int) -> list[int] | None:
     """The documents in scope, if one of its conditions alone leaves few of a store with so many
     chunks; else None.
     """
+    if clause.listed is not None:
+        return clause.listed.tolist()  # type: ignore[no-any-return]
     tuning = view.tuning
     most = int(max(tuning.few_documents, tuning.selective * chunks))
     for source, values in clause.sources:
@@ -38,3 +85,13 @@ def in_scope(view: View, clause: Clause, documents: Sequence[int]) -> list[int]:
         where d.id = j.value and {condition}"""
     rows = view.raw.execute(sql, (json.dumps(documents), *values))
     return [id for (id,) in rows]
+
+
+def numbers(listed: str | None) -> NDArray[np.int64]:
+    """The whole numbers that ``group_concat`` returned; none for None.
+
+    All come in one row, because stepping through rows releases Python's lock at each.
+    """
+    if not listed:
+        return np.zeros(0, dtype=np.int64)
+    return np.fromstring(listed, dtype=np.int64, sep=",")

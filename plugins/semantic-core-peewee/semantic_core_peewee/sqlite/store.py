@@ -1,7 +1,7 @@
 """SqliteStore: documents, a full-text index and a vector index in one SQLite file.
 
-It is a `Store` with `TextSearch`, `TextScores`, `TitleSearch`, `VectorQueue` and `Checkpoints`; its
-job ledger makes it a `BatchQueue`.
+It is a `Store` with `TextSearch`, `TextScores`, `TextCounts`, `Facets`, `FieldOrder`,
+`TitleSearch`, `VectorQueue` and `Checkpoints`; its job ledger makes it a `BatchQueue`.
 
 Tested by tests/sqlite/test_contract.py and tests/sqlite/test_maintenance.py.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,6 +25,7 @@ from semantic_core.types import (
     ChunkId,
     Document,
     Entry,
+    FacetCount,
     Outcome,
     Page,
     PendingChunk,
@@ -42,6 +44,7 @@ from semantic_core_peewee.sqlite import (
     cpu_limiter,
     jobs,
     maintenance,
+    matches,
     read,
     revisions,
     segments,
@@ -59,12 +62,13 @@ from semantic_core_peewee.sqlite.connection import (
     kind_of,
     translated,
 )
-from semantic_core_peewee.sqlite.filters import Clause, check_tenant, compile_scope
+from semantic_core_peewee.sqlite.filters import Clause, check_tenant
 from semantic_core_peewee.sqlite.job_store import OfLedger, SqliteJobLedger, blobs_of
 from semantic_core_peewee.sqlite.migrations import newest
 from semantic_core_peewee.sqlite.opening import prepare
 from semantic_core_peewee.sqlite.pool import Pool, View, check_open
 from semantic_core_peewee.sqlite.records import MOST_INT, check_count, incoming
+from semantic_core_peewee.sqlite.selective_scopes import scope_clause
 from semantic_core_peewee.sqlite.text_merging import Merger
 from semantic_core_peewee.sqlite.text_search import TextIndex
 from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
@@ -73,6 +77,9 @@ from semantic_core_peewee.sqlite.vector_rows import fill_waiting, known_blobs
 from semantic_core_peewee.sqlite.vector_search import Behind, VectorIndex
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from semantic_core.protocols import Analyser, Scores
     from semantic_core.types import Vector
 
@@ -382,6 +389,51 @@ class SqliteStore:
 
         return self._pool.search(work)
 
+    def count(self, text: str, scope: Scope) -> int:
+        """See `TextCounts.count`. The words that are looked for are those of `words`."""
+        return self._matched(text, scope, lambda view, documents: len(documents))
+
+    def facets(
+        self, text: str | None, scope: Scope, fields: Mapping[str, int]
+    ) -> Mapping[str, Sequence[FacetCount]]:
+        """See `Facets.facets`."""
+        wanted = {field: check_count("limit", limit) for field, limit in fields.items()}
+        return self._matched(
+            text, scope, lambda view, documents: matches.facets(view, documents, wanted)
+        )
+
+    def ordered(
+        self,
+        text: str | None,
+        scope: Scope,
+        field: str,
+        *,
+        descending: bool,
+        limit: int,
+        offset: int = 0,
+    ) -> Sequence[Ref]:
+        """See `FieldOrder.ordered`."""
+        order = partial(
+            matches.ordered,
+            field=field,
+            descending=descending,
+            limit=check_count("limit", limit),
+            offset=check_count("offset", offset),
+        )
+        return self._matched(text, scope, order)
+
+    def _matched(
+        self, text: str | None, scope: Scope, work: Callable[[View, NDArray[np.int64]], T]
+    ) -> T:
+        """What `work` makes of the documents in scope that contain a word of the text."""
+        self._built()
+
+        def on_documents(view: View) -> T:
+            clause = self._clause(view, scope)
+            return work(view, matches.holding(view, self._text, text, scope, clause))
+
+        return self._pool.search(on_documents)
+
     def fetch(self, ids: Sequence[ChunkId]) -> list[StoredChunk]:
         """See `Store.fetch`."""
         wanted = self._checked_ids(ids)
@@ -519,7 +571,7 @@ class SqliteStore:
         if not isinstance(scope, Scope):
             raise InputError(f"scope must be a Scope, got {type(scope).__name__}.")
         check_tenant(scope.tenant, self._multi_tenant)
-        return compile_scope(scope, view.generation)
+        return scope_clause(view, scope)
 
     def _checked(self, ref: Ref) -> Ref:
         if not isinstance(ref, Ref):

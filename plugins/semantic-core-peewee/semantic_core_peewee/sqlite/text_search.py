@@ -9,7 +9,6 @@ Tested by tests/sqlite/test_text_search.py and tests/sqlite/test_contract_varian
 
 from __future__ import annotations
 
-import json
 import math
 import threading
 from collections import Counter
@@ -23,7 +22,7 @@ import numpy as np
 from semantic_core.errors import InputError, QueryTooLarge
 from semantic_core.types import ChunkId, Ranking, Scope
 from semantic_core_peewee.sqlite.ids import chunk_ids, numbers_of
-from semantic_core_peewee.sqlite.selective_scopes import few_documents, in_scope
+from semantic_core_peewee.sqlite.selective_scopes import few_documents, in_scope, numbers
 from semantic_core_peewee.sqlite.text_index import Holding, TextCache, TextVersion, current_state
 from semantic_core_peewee.sqlite.text_segments import check_analyser, key_of
 
@@ -148,6 +147,24 @@ class TextIndex:
         scores[places] = total
         return scores
 
+    def documents(self, view: View, text: str, scope: Scope, clause: Clause) -> NDArray[np.int64]:
+        """The documents in scope that contain any of the words, ascending.
+
+        Raises InputError, QueryTooLarge.
+        """
+        version = self._cache.at(view)
+        terms = self._terms(view, version, text)
+        rows = [term.held.rows for term in terms]
+        rows += [term.behind.rows + np.int32(len(version.sealed)) for term in terms]
+        if not rows:
+            return np.zeros(0, dtype=np.int64)
+        inside, check = _scope(view, version, scope, clause)
+        if check is not None:
+            inside = _both(inside, _of_documents(version, _listed(view, check)))
+        found = _admitted(version, np.unique(np.concatenate(rows)).astype(np.intp), inside)
+        documents: NDArray[np.int64] = np.unique(version.column("document", found))
+        return documents
+
     def _terms(self, view: View, version: TextVersion, text: str) -> list[Term]:
         """The terms that are looked for; [] if there is none. Raises InputError, QueryTooLarge.
 
@@ -232,7 +249,7 @@ class TextIndex:
             if np.count_nonzero(meeting) >= limit or len(rows) < asked:
                 return rows[meeting][:limit], scores[meeting][:limit]
             asked *= 4
-        listed = _listed(view, version, clause)
+        listed = _listed(view, clause)
         return self._best(version, scored, limit, _both(inside, _of_documents(version, listed)))
 
 
@@ -346,6 +363,8 @@ def _scope(
     and for nothing.
     """
     inside = _in_homes(view, version, scope)
+    if clause.listed is not None:
+        return _of_documents(version, clause.listed), None
     if not scope.filter:
         return inside, None
     key = (clause.sql, clause.values)
@@ -361,16 +380,14 @@ def _scope(
     documents = kept[key]
     if documents is None:
         # Asked for again in the same state: to list them all pays.
-        documents = kept[key] = _listed(view, version, clause)
+        documents = kept[key] = _listed(view, clause)
     return _both(inside, _of_documents(version, documents)), None
 
 
-def _listed(view: View, version: TextVersion, clause: Clause) -> NDArray[np.int64]:
+def _listed(view: View, clause: Clause) -> NDArray[np.int64]:
     """The documents in scope, ascending."""
-    # All in one row, because stepping through rows releases Python's lock at each.
-    sql = f"select json_group_array(d.id) from semantic_index_document as d where {clause.sql}"
-    listed = json.loads(view.raw.execute(sql, clause.values).get)
-    return np.sort(np.array(listed, dtype=np.int64))
+    sql = f"select group_concat(d.id) from semantic_index_document as d where {clause.sql}"
+    return np.sort(numbers(view.raw.execute(sql, clause.values).get))
 
 
 def _of_documents(version: TextVersion, documents: NDArray[np.int64]) -> Inside:
