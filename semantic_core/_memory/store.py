@@ -754,9 +754,9 @@ class MemoryStore:
         repeats = Counter(_wanted(text, self._reading().analyser))
         rows = self._rows(Scope(tenant))
         average = sum(row.words.total() for row in rows) / max(1, len(rows))
-        weights: dict[tuple[str, ...], float] = {}
+        weights: dict[str, float] = {}
         for word in list(repeats)[:MOST_WORDS]:
-            holders = sum(_count(row, word) > 0 for row in rows)
+            holders = sum(word in row.words for row in rows)
             idf = 0.0
             if holders:
                 idf = max(LEAST_IDF, log((len(rows) - holders + 0.5) / (holders + 0.5)))
@@ -764,11 +764,10 @@ class MemoryStore:
 
         def score(row: _Row) -> float:
             total = 0.0
-            for word in sorted(weights):
-                count = _count(row, word)
-                if count:
-                    length = K1 * (1 - B + B * row.words.total() / average)
-                    total += weights[word] * count * (K1 + 1) / (count + length)
+            for word in sorted(weights.keys() & row.words.keys()):
+                length = K1 * (1 - B + B * row.words.total() / average)
+                count = row.words[word]
+                total += weights[word] * count * (K1 + 1) / (count + length)
             return total
 
         return score
@@ -838,19 +837,11 @@ def _counted(passage: str, language: str | None, analyser: Analyser | None) -> C
     return Counter(token.term for token in analyser.tokens(passage, language or None))
 
 
-def _count(row: _Row, word: tuple[str, ...]) -> int:
-    """How often a word, with its alternatives, is in a row."""
-    return sum(row.words[term] for term in word)
-
-
-def _wanted(text: str, analyser: Analyser | None) -> list[tuple[str, ...]]:
-    """The words of a query, each with its alternatives."""
+def _wanted(text: str, analyser: Analyser | None) -> list[str]:
+    """The words of a query, with the alternatives of each."""
     if analyser is None:
-        return [(word,) for word in _words(text)]
-    groups: dict[int, list[str]] = {}
-    for token in analyser.query_tokens(text):
-        groups.setdefault(token.position, []).append(token.term)
-    return [tuple(dict.fromkeys(terms)) for terms in groups.values()]
+        return _words(text)
+    return [token.term for token in analyser.query_tokens(text)]
 
 
 def _vectors(state: _State) -> dict[str, Vector]:
