@@ -5,6 +5,7 @@ Tested by tests/kernel/test_core.py.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -96,6 +97,8 @@ KEYRING = "keyring"
 """The option by which an embedder takes its keys."""
 LEAST_CHARS = 50
 """Smallest `max_chars`, in characters: a shorter passage has too little content."""
+_LANGUAGES = re.compile(r"(?:^| )languages=([\w-]+(?:,[\w-]+)*)(?: |$)", re.ASCII)
+"""Where the identity of an analyser names its languages."""
 MOST_NEIGHBOURS = 1_000
 """Most passages that `context_window` returns on either side."""
 
@@ -109,10 +112,11 @@ class SemanticCore:
     and ``mode="hybrid"`` is ``"text"``.
     analyser: the name of an installed one, or an object that implements `protocols.Analyser`. It
     splits texts and queries into the terms of full-text search. None uses "languages" if its plugin
-    is installed, else "words"; and "words" for an index that was made with it.
+    is installed, else "words".
     languages: ISO codes of the languages that texts and queries are in, for a named analyser; () if
-    they are not known. An index keeps the analyser and the languages it was made with; others raise
-    AnalyserMismatch. reanalyse: make the full-text index anew with these, now.
+    they are not known. An index keeps the analyser and the languages it was made with: without
+    both arguments they are used, others raise AnalyserMismatch. reanalyse: make the full-text index
+    anew with these, now.
     path: of the named store. multi_tenant: whether a new store separates tenants; None uses the
     setting of the store, False for a new one. store_options, embedder_options: for the named ones,
     see ``semantic-core plugins show NAME``. max_chars: longest chunk in characters; None uses the
@@ -732,10 +736,17 @@ class SemanticCore:
             return
         made_with = self.store.text_analyser
         if not is_chosen and made_with is not None and made_with != self.analyser.identity:
-            words = self._plugins.create_analyser(WORD_ANALYSER, ())
-            if made_with == words.identity:
-                self.analyser = words
+            for other in self._other_analysers(made_with):
+                if other.identity == made_with:
+                    self.analyser = other
         self.store.use_analyser(self.analyser)
+
+    def _other_analysers(self, made_with: str) -> Iterator[Analyser]:
+        """Analysers that an index may have been made with. made_with: the identity of its own."""
+        yield self._plugins.create_analyser(WORD_ANALYSER, ())
+        named = _LANGUAGES.search(made_with)
+        if named is not None and DEFAULT_ANALYSER in self._plugins.analysers:
+            yield self._plugins.create_analyser(DEFAULT_ANALYSER, named[1].split(","))
 
     def _store_of(self, store: str | Store, options: Mapping[str, Any]) -> Store:
         try:

@@ -118,8 +118,9 @@ def semantic_analysers() -> Mapping[str, Callable[..., Analyser]]:
 
     Return {name: factory}; ``factory(languages)`` returns the analyser for texts and queries in
     these languages, a tuple of ISO codes; () if they are not known. What changes a term is part of
-    its ``identity``: the languages, and the version of a library that it uses. None or {} offers
-    nothing. Every plugin is asked. Two offers of one name are a conflict, as for stores.
+    its ``identity``: the languages, as ``languages=en,de``, and the version of a library that it
+    uses. None or {} offers nothing. Every plugin is asked. Two offers of one name are a conflict,
+    as for stores.
     """
     raise NotImplementedError
 

@@ -77,7 +77,7 @@ class LanguagesAnalyser:
     @cached_property
     def identity(self) -> str:
         """See `Analyser`."""
-        languages = ",".join(self.languages) or "detected"
+        languages = f"languages={','.join(self.languages)}" if self.languages else "detected"
         return f"languages-{VERSION} {languages} snowball-{library_version()}"
 
     def tokens(self, text: str, language: str | None = None) -> Sequence[Token]:
