@@ -29,6 +29,7 @@ from semantic_core._validation import (
 )
 from semantic_core.errors import InputError
 from semantic_core.filters import Filter
+from semantic_core.query_syntax import NO_CONDITIONS, TextConditions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -328,12 +329,14 @@ class Scope:
     """The part of an index that a search looks at. It is applied before the limit.
 
     tenant: "" in a single-tenant store. collections: only these; None for all, () for none.
-    filter: conditions on the metadata of the documents; the empty filter lets all pass.
+    filter: conditions on the metadata of the documents; the empty filter lets all pass. text:
+    conditions on their words, which only a store that is a `TextFilter` is asked for.
     """
 
     tenant: str = ""
     collections: tuple[str, ...] | None = None
     filter: Filter = Filter()
+    text: TextConditions = NO_CONDITIONS
 
 
 @attrs.frozen(eq=False)

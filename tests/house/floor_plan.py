@@ -10,7 +10,7 @@ KERNEL = ROOT / "semantic_core"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("_validation", "_interruption", "_decoding", "addresses"),
-    ("filters",),
+    ("filters", "query_syntax"),
     ("types", "_jobs", "_metering", "_trust"),
     ("protocols", "events"),
     (
@@ -51,6 +51,7 @@ PUBLIC = {
     "orm.migrations",
     "permissions",
     "protocols",
+    "query_syntax",
     "remote",
     "testing",
     "types",

@@ -13,6 +13,7 @@ from semantic_core.testing.check import Check, checks_in, limited
 from semantic_core.testing.stores import (
     batches,
     checkpoints,
+    conditions,
     crashed,
     documents,
     queue,
@@ -23,6 +24,7 @@ from semantic_core.testing.stores import (
     scores,
     threads,
     vectors,
+    vocabulary,
     words,
     writes,
 )
@@ -52,8 +54,8 @@ def store_checks(
             check(opener)
 
     The first opening of a name in a check must give an empty store. Checks of an ability that a
-    store does not have (`TextSearch`, `TextScores`, `TitleSearch`, `VectorQueue`, `BatchQueue`,
-    `Checkpoints`) are skipped with the reason.
+    store does not have (`TextSearch`, `TextScores`, `TitleSearch`, `TextFilter`, `Vocabulary`,
+    `VectorQueue`, `BatchQueue`, `Checkpoints`) are skipped with the reason.
 
     persistent: whether opening a name again after `close` gives the same store with its contents;
     checks of this are then part of the list, and so are checks with a second process, which is a
@@ -70,6 +72,8 @@ def store_checks(
         checkpoints,
         words,
         scores,
+        conditions,
+        vocabulary,
         scopes,
         threads,
         revisions,
