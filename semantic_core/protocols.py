@@ -3,9 +3,9 @@ implements one; it inherits from nothing.
 
 An optional ability is a protocol of its own, and callers test for it with ``isinstance``. A store
 may also be `TextSearch`, `TextScores`, `TitleSearch`, `TextFilter`, `Vocabulary`, `VectorQueue`,
-`BatchQueue`, `Checkpoints`, `Transactional` and `Patient`; an embedder may also be `BatchEmbedder`, `Priced` and `Metered`. The
-checks of `semantic_core.testing` prove that a class keeps its contract; every rule they check is
-stated here.
+`BatchQueue`, `Checkpoints`, `Transactional` and `Patient`; an embedder may also be `BatchEmbedder`,
+`Priced` and `Metered`. The checks of `semantic_core.testing` prove that a class keeps its contract;
+every rule they check is stated here.
 
 Tested by tests/contracts/test_contract.py.
 """

@@ -18,6 +18,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from semantic_core.cli._output import counted, visible
+from semantic_core.marking import COMMON_WORDS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -359,11 +360,6 @@ def _marked_words(text: str, marks: Sequence[Span], begin: int, end: int) -> lis
 # This only highlights; it has no effect on which passages are found.
 
 _VOWELS = frozenset("aeiouy")
-_COMMON = """a an and are as at be been but by can could did do does for from had has have how i
-if in into is it its me my no not of on or our shall should so some such than that the their them
-then there these they this those to too us was we were what when where which who whom whose why will
-with would you your"""
-_STOP_WORDS = frozenset(_COMMON.split())
 _UNSPACED = re.compile(
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
@@ -428,7 +424,7 @@ def wanted(query: str) -> frozenset[str]:
     Stop words such as "how" and "to" are included only in a query of nothing else.
     """
     found = [query[start:end] for start, end in words(query)]
-    content_words = [word for word in found if fold(word) not in _STOP_WORDS]
+    content_words = [word for word in found if fold(word) not in COMMON_WORDS]
     return frozenset(map(stem, content_words or found))
 
 

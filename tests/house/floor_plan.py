@@ -9,8 +9,8 @@ KERNEL = ROOT / "semantic_core"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("_validation", "_interruption", "_decoding", "addresses"),
-    ("filters", "query_syntax"),
+    ("_validation", "_interruption", "_decoding", "addresses", "highlights", "query_syntax"),
+    ("filters",),
     ("types", "_jobs", "_metering", "_trust"),
     ("protocols", "events"),
     (
@@ -24,8 +24,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "_no_embedder",
         "remote",
     ),
-    ("_embedding", "_costs", "permissions"),
-    ("_plugins", "_config", "batch"),
+    ("_embedding", "_costs", "permissions", "marking"),
+    ("_plugins", "_config", "batch", "_typos", "_similar"),
     ("_announcer",),
     ("_ingest", "_search", "_sync"),
     ("core",),
@@ -45,7 +45,9 @@ PUBLIC = {
     "errors",
     "events",
     "filters",
+    "highlights",
     "hookspecs",
+    "marking",
     "orm",
     "orm.aio",
     "orm.migrations",

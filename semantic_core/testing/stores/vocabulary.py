@@ -125,7 +125,7 @@ def words_out_of_scope_are_not_told(open_store: OpenStore) -> None:
             item(Ref("notes", "5", "bob"), "zorbak", metadata=shown),
         )
         narrow = Scope("ann", ("notes",), Filter.parse(shown))
-        scopes = (
+        scopes: tuple[tuple[Scope, list[str]], ...] = (
             (narrow, ["zorbak"]),
             (Scope("ann", ("notes",)), ["zorbak", "zorbal"]),
             (Scope("ann"), ["zorbak", "zorbal", "zorbam"]),

@@ -8,7 +8,7 @@ Tested by tests/sqlite/test_filters.py and tests/trust/test_tenants.py.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import attrs
@@ -104,6 +104,18 @@ def compile_scope(scope: Scope, generation: int) -> Clause:
     one_by_one = (" and ".join(each), tuple(of_each))
     return Clause(
         " and ".join(parts), tuple(values), len(parts) > 2, one_by_one, tuple(sources), alone
+    )
+
+
+def narrowed(clause: Clause, documents: Collection[int], *, without: bool = False) -> Clause:
+    """The documents of the clause that are among these, given by id. without: that are not."""
+    select = "select j.value from json_each(?) as j"
+    listed = json.dumps(sorted(documents))
+    condition = f"d.id {'not ' if without else ''}in ({select})"
+    one_by_one = (f"{clause.each[0]} and {condition}", (*clause.each[1], listed))
+    sources = clause.sources if without else ((select, (listed,)), *clause.sources)
+    return Clause(
+        f"{clause.sql} and {condition}", (*clause.values, listed), True, one_by_one, sources
     )
 
 

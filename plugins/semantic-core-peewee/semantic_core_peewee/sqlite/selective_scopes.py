@@ -102,11 +102,12 @@ def few_documents(view: View, clause: Clause, state: State) -> list[int] | None:
         ids = view.raw.execute(f"select * from ({source}) limit ?", (*values, most + 1)).fetchall()
         if len(ids) <= most:
             # A source names a document once for each value of a list that meets its condition.
-            return _in_scope(view, clause, list(dict.fromkeys(id for (id,) in ids)))
+            return in_scope(view, clause, list(dict.fromkeys(id for (id,) in ids)))
     return None
 
 
-def _in_scope(view: View, clause: Clause, documents: Sequence[int]) -> list[int]:
+def in_scope(view: View, clause: Clause, documents: Sequence[int]) -> list[int]:
+    """Those of these documents that are in scope."""
     condition, values = clause.each
     sql = f"""select d.id
         from json_each(?) as j

@@ -1,7 +1,7 @@
 """SqliteStore: documents, a full-text index and a vector index in one SQLite file.
 
-It is a `Store` with `TextSearch`, `TextScores`, `TitleSearch`, `VectorQueue` and `Checkpoints`; its
-job ledger makes it a `BatchQueue`.
+It is a `Store` with `TextSearch`, `TextScores`, `TitleSearch`, `TextFilter`, `VectorQueue` and
+`Checkpoints`; its job ledger makes it a `BatchQueue`.
 
 Tested by tests/sqlite/test_contract.py and tests/sqlite/test_maintenance.py.
 """
@@ -62,6 +62,7 @@ from semantic_core_peewee.sqlite.migrations import newest
 from semantic_core_peewee.sqlite.opening import prepare
 from semantic_core_peewee.sqlite.pool import Pool, View, check_open
 from semantic_core_peewee.sqlite.records import MOST_INT, check_count, incoming
+from semantic_core_peewee.sqlite.text_conditions import met, with_words
 from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
 from semantic_core_peewee.sqlite.unit_vectors import from_blob
 from semantic_core_peewee.sqlite.vector_rows import fill_waiting, known_blobs
@@ -70,6 +71,7 @@ from semantic_core_peewee.sqlite.word_search import WordCounts, scores_of, title
 
 if TYPE_CHECKING:
     from semantic_core.protocols import Scores
+    from semantic_core.query_syntax import TextConditions
     from semantic_core.types import Vector
 
 MOST_WAIT = 86_400
@@ -328,6 +330,11 @@ class SqliteStore:
 
         return self._pool.search(work)
 
+    def meeting(self, refs: Collection[Ref], conditions: TextConditions) -> frozenset[Ref]:
+        """See `TextFilter.meeting`."""
+        wanted = [self._checked(ref) for ref in refs]
+        return self._pool.search(met, wanted, conditions)
+
     def fetch(self, ids: Sequence[ChunkId]) -> list[StoredChunk]:
         """See `Store.fetch`."""
         wanted = self._checked_ids(ids)
@@ -465,7 +472,8 @@ class SqliteStore:
         if not isinstance(scope, Scope):
             raise InputError(f"scope must be a Scope, got {type(scope).__name__}.")
         check_tenant(scope.tenant, self._multi_tenant)
-        return compile_scope(scope, view.generation)
+        clause = compile_scope(scope, view.generation)
+        return with_words(view, clause, scope.text) if scope.text else clause
 
     def _checked(self, ref: Ref) -> Ref:
         if not isinstance(ref, Ref):

@@ -103,7 +103,7 @@ def matching(view: View, codes: QuantizedVectors, scope: Scope, clause: Clause) 
 def _matching(
     view: View, codes: QuantizedVectors, scope: Scope, clause: Clause, *, again: bool
 ) -> Matching:
-    if not scope.filter:
+    if not scope.filter and not scope.text:
         return _in_homes(codes, scope)
     ids = _every_document(view, clause) if again else few_documents(view, clause, codes.state)
     if ids is None:
