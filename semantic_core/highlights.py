@@ -99,7 +99,7 @@ def snippet(
     parts = []
     end = 0
     for start, end in fragments_of(text, wanted, max_chars=max_chars, fragments=fragments):
-        inside = [span for span in wanted if start <= span[0] and span[1] <= end]
+        inside = merged((max(first, start), min(last, end)) for first, last in wanted)
         pieces = _pieces(text, start, end, inside, (before, after), escape=escape, one_line=True)
         piece = "".join(pieces).strip()
         parts.append(f"{ELLIPSIS} {piece}" if text[:start].strip() else piece)
@@ -116,7 +116,7 @@ def fragments_of(
     if len(text) <= max_chars:
         return ((0, len(text)),) if text else ()
     if not spans:
-        return ((0, _end(text, 0, max_chars)),)
+        return ((0, _end(text, 1, max_chars)),)
     one = [_best(text, spans, max_chars, frozenset(), ())]
     several: list[Span] = []
     seen: frozenset[str] = frozenset()
@@ -161,7 +161,7 @@ def _around(text: str, spans: Sequence[Span], first: int, size: int) -> Span:
     start = max(0, first - min(int(size * _LEAD), spare // 2))
     if start:
         start = _start(text, start, first)
-    return start, _end(text, start, start + size)
+    return start, _end(text, max(last, first + 1), start + size)
 
 
 def _found(text: str, spans: Sequence[Span], piece: Span) -> frozenset[str]:
@@ -182,17 +182,17 @@ def _start(text: str, start: int, latest: int) -> int:
     return start
 
 
-def _end(text: str, start: int, end: int) -> int:
+def _end(text: str, earliest: int, end: int) -> int:
     """The last end of a word up to here; else of a letter as readers see it."""
     if end >= len(text):
         return len(text)
-    for place in range(end, max(start, end - _SNAP), -1):
+    for place in range(end, max(earliest, end - _SNAP) - 1, -1):
         if text[place].isspace() and not text[place - 1].isspace():
             return place
     place = end
-    while place > start and not is_boundary(text, place):
+    while place > earliest and not is_boundary(text, place):
         place -= 1
-    return place if place > start else end
+    return place if is_boundary(text, place) else end
 
 
 def is_boundary(text: str, place: int) -> bool:

@@ -30,6 +30,8 @@ SHORTEST_STEM = 3
 """Fewest letters of a stem under which longer words may be indexed, for a prefix that is longer
 than the stem of its words.
 """
+LONG = 7
+"""Letters from which on so few words begin so that those which begin almost so may be read, too."""
 READ_AT_ONCE = 500
 """Documents whose texts are read by one statement."""
 
@@ -131,10 +133,14 @@ def _beginning(view: View, begun: str) -> tuple[set[int], set[int]]:
     """
     is_stem = stem_of(view.raw, begun) == begun and not begun.endswith("i")  # "happi" of happy
     sure = _holding(view, f"{quoted(begun)} *") if is_stem else set()
-    stems = [begun[:end] for end in range(SHORTEST_STEM, len(begun) + 1)]
-    doubtful = [*map(quoted, stems), f"{quoted(begun[:-1])} *" if len(begun) > 1 else ""]
-    expression = " OR ".join(filter(None, doubtful))
-    maybe = _holding(view, expression) if expression and len(begun) >= SHORTEST_STEM else set()
+    doubtful = [quoted(begun[:end]) for end in range(SHORTEST_STEM, len(begun))]
+    if not is_stem:
+        doubtful.append(f"{quoted(begun[:-1] or begun)} *")
+    elif len(begun) >= LONG:
+        doubtful.append(
+            f"{quoted(begun[:-2])} *"
+        )  # "sensibil" of sensibility, whose stem is sensibl
+    maybe = _holding(view, " OR ".join(doubtful)) if doubtful else set()
     return sure, maybe
 
 

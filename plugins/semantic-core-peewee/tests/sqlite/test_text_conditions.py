@@ -54,6 +54,8 @@ def test_a_prefix_is_compared_with_words_and_not_with_their_stems(store):
     assert found(store, "happi", prefix=True) == ["4"]
     assert found(store, "hap", prefix=True) == ["3", "4"]
     assert found(store, "h", prefix=True) == ["3", "4"]
+    put(store, item("6", "sensibility"))
+    assert found(store, "sensibil", prefix=True) == ["6"]
 
 
 def test_accents_make_no_difference(store):
