@@ -177,7 +177,7 @@ MAX_QUERY = 100_000
 
 
 @attrs.frozen
-class Reading:
+class QueryReading:
     """How a query is read; see `SemanticCore.search`. Raises InputError."""
 
     syntax: Syntax = "plain"
@@ -226,7 +226,7 @@ class Search:
             per_document=per_document,
         )
 
-    def read(self, request: SearchRequest, reading: Reading) -> SearchResults:
+    def read(self, request: SearchRequest, reading: QueryReading) -> SearchResults:
         """The results of a request whose text is the query as it was typed.
 
         Raises InputError for a query with conditions if the store does not apply them; else as
@@ -250,7 +250,7 @@ class Search:
         total = round(results.timings.get("total", 0.0) + spent, 3)
         return attrs.evolve(results, timings={**results.timings, "correct": spent, "total": total})
 
-    def _as_read(self, request: SearchRequest, typed: str, reading: Reading) -> SearchRequest:
+    def _as_read(self, request: SearchRequest, typed: str, reading: QueryReading) -> SearchRequest:
         """The request with this query as it is understood, and its conditions in the scope."""
         if reading.syntax == "plain" or not isinstance(typed, str):
             return attrs.evolve(request, text=typed)

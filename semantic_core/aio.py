@@ -24,6 +24,7 @@ from semantic_core.core import SemanticCore
 from semantic_core.errors import ConfigError, InputError
 from semantic_core.types import (
     ChunkId,
+    Completion,
     Document,
     IngestMode,
     IngestReport,
@@ -39,6 +40,8 @@ from semantic_core.types import (
 
 if TYPE_CHECKING:
     from semantic_core._ingest import IngestProgress
+    from semantic_core._typos import Typos
+    from semantic_core.query_syntax import Syntax
 
 T = TypeVar("T")
 
@@ -164,6 +167,9 @@ class AsyncSemanticCore:
         offset: int = 0,
         collections: Sequence[str] | None = None,
         context: Mapping[str, Any] | None = None,
+        syntax: Syntax = "plain",
+        fields: Sequence[str] = (),
+        typos: Typos = "suggest",
     ) -> SearchResults:
         """See `SemanticCore.search`."""
         work = partial(
@@ -175,6 +181,9 @@ class AsyncSemanticCore:
             offset=offset,
             collections=collections,
             context=context,
+            syntax=syntax,
+            fields=fields,
+            typos=typos,
         )
         return await self.call(work)
 
@@ -188,6 +197,9 @@ class AsyncSemanticCore:
         offset: int = 0,
         collections: Sequence[str] | None = None,
         context: Mapping[str, Any] | None = None,
+        syntax: Syntax = "plain",
+        fields: Sequence[str] = (),
+        typos: Typos = "suggest",
     ) -> SearchResults:
         """See `SemanticCore.search_chunks`."""
         work = partial(
@@ -195,6 +207,51 @@ class AsyncSemanticCore:
             query,
             limit=limit,
             mode=mode,
+            where=where,
+            offset=offset,
+            collections=collections,
+            context=context,
+            syntax=syntax,
+            fields=fields,
+            typos=typos,
+        )
+        return await self.call(work)
+
+    async def complete(
+        self,
+        text: str,
+        *,
+        limit: int = 10,
+        where: Where = None,
+        collections: Sequence[str] | None = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> tuple[Completion, ...]:
+        """See `SemanticCore.complete`."""
+        work = partial(
+            self.core.complete,
+            text,
+            limit=limit,
+            where=where,
+            collections=collections,
+            context=context,
+        )
+        return await self.call(work)
+
+    async def similar(
+        self,
+        ref: Ref | SearchHit,
+        *,
+        limit: int = 10,
+        where: Where = None,
+        offset: int = 0,
+        collections: Sequence[str] | None = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> SearchResults:
+        """See `SemanticCore.similar`."""
+        work = partial(
+            self.core.similar,
+            ref,
+            limit=limit,
             where=where,
             offset=offset,
             collections=collections,

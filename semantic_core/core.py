@@ -27,7 +27,7 @@ from semantic_core._interruption import cut_cleanly
 from semantic_core._no_embedder import WordsOnly
 from semantic_core._parts import Together, with_obsolete
 from semantic_core._plugins.host import Plugins
-from semantic_core._search import DEPTHS, Reading, Search
+from semantic_core._search import DEPTHS, QueryReading, Search
 from semantic_core._similar import likeness_of
 from semantic_core._sync import merged, sync
 from semantic_core._typos import completions
@@ -355,7 +355,7 @@ class SemanticCore:
         hits.
         """
         with self._announcer.failures("search", query):
-            reading = Reading(syntax, fields, typos)
+            reading = QueryReading(syntax, fields, typos)
             scope = self._scope(where, collections, context)
             request = SearchRequest(
                 query, scope, mode, limit, offset, DEPTHS[0], context=_checked_context(context)
@@ -379,7 +379,7 @@ class SemanticCore:
     ) -> SearchResults:
         """The best passages, however many of them are of one document. Otherwise like `search`."""
         with self._announcer.failures("search", query):
-            reading = Reading(syntax, fields, typos)
+            reading = QueryReading(syntax, fields, typos)
             scope = self._scope(where, collections, context)
             request = SearchRequest(
                 query, scope, mode, limit, offset, DEPTHS[0], context=_checked_context(context)
@@ -456,7 +456,7 @@ class SemanticCore:
                 vector=vector,
                 context=_checked_context(context),
             )
-            found = self._search(request, Reading(typos="ignore"), per_document=True)
+            found = self._search(request, QueryReading(typos="ignore"), per_document=True)
             others = [hit for hit in found.hits if hit.ref != wanted]
             return attrs.evolve(found, hits=tuple(others[offset : offset + limit]))
 
@@ -825,7 +825,7 @@ class SemanticCore:
         )
 
     def _search(
-        self, request: SearchRequest, reading: Reading, *, per_document: bool
+        self, request: SearchRequest, reading: QueryReading, *, per_document: bool
     ) -> SearchResults:
         analyser = self._words_analyser
         search = Search(

@@ -116,7 +116,7 @@ class ParsedQuery:
 
 
 @attrs.frozen
-class _Piece:
+class _TypedPart:
     """A piece of a query. plain: the piece as typed. term: what it means as syntax; None for plain
     words. operator: whether it is syntax already without OR.
     """
@@ -164,7 +164,7 @@ def parse_query(typed: str, *, syntax: Syntax = "query", fields: Sequence[str] =
     )
 
 
-def _groups(pieces: Sequence[_Piece]) -> Iterator[list[_Piece]]:
+def _groups(pieces: Sequence[_TypedPart]) -> Iterator[list[_TypedPart]]:
     """The pieces, those between which an OR stands together, and the OR left out.
 
     An OR that has no term on both sides is a word.
@@ -184,11 +184,11 @@ def _groups(pieces: Sequence[_Piece]) -> Iterator[list[_Piece]]:
         yield group
 
 
-def _may_be_one_of(piece: _Piece) -> bool:
+def _may_be_one_of(piece: _TypedPart) -> bool:
     return piece.term is not None and not piece.excluded and piece.plain != _OR
 
 
-def _pieces(text: str, fields: Sequence[str]) -> Iterator[_Piece]:
+def _pieces(text: str, fields: Sequence[str]) -> Iterator[_TypedPart]:
     """The words and quotations of a text, in order."""
     place = 0
     while place < len(text):
@@ -207,7 +207,7 @@ def _pieces(text: str, fields: Sequence[str]) -> Iterator[_Piece]:
         place = end
 
 
-def _quotation(text: str, start: int, fields: Sequence[str]) -> tuple[_Piece, int] | None:
+def _quotation(text: str, start: int, fields: Sequence[str]) -> tuple[_TypedPart, int] | None:
     """The quotation that begins here, with a sign or a field before it, and its end; None if there
     is none.
     """
@@ -227,10 +227,10 @@ def _quotation(text: str, start: int, fields: Sequence[str]) -> tuple[_Piece, in
     prefix = text[end : end + 1] == _ANY_END and quoted[-1].isalnum()
     end += prefix
     term = TextTerm(quoted.strip(), prefix=prefix, exact=True, field=field)
-    return _Piece(text[start:end], term, operator=True, excluded=excluded), end
+    return _TypedPart(text[start:end], term, operator=True, excluded=excluded), end
 
 
-def _word(plain: str, fields: Sequence[str]) -> _Piece:
+def _word(plain: str, fields: Sequence[str]) -> _TypedPart:
     """A word with the signs around it."""
     word = plain
     excluded = word.startswith(_NOT) and len(word) > 1
@@ -245,9 +245,9 @@ def _word(plain: str, fields: Sequence[str]) -> _Piece:
     if (excluded or field or prefix) and not word[:1].isalnum():
         is_term = False  # --help, title:// and -*: no sign of ours stands before a word
     if not is_term:
-        return _Piece(plain, None)
+        return _TypedPart(plain, None)
     operator = excluded or bool(field) or prefix
-    return _Piece(plain, TextTerm(word, prefix=prefix, field=field), operator, excluded)
+    return _TypedPart(plain, TextTerm(word, prefix=prefix, field=field), operator, excluded)
 
 
 def _field(text: str, place: int, fields: Sequence[str]) -> tuple[str, int]:

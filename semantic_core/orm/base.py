@@ -47,13 +47,24 @@ from semantic_core.orm.outbox import TRIGGERS
 from semantic_core.orm.pending import WHOLE_TABLE
 from semantic_core.orm.places import project_folder
 from semantic_core.orm.scan import add_changes
+from semantic_core.orm.suggestions import LiveHits
 from semantic_core.orm.sync import IndexStatus, SyncCoordinator, coordinator_of
 from semantic_core.orm.tables import Execute
 from semantic_core.orm.triggers import Capture, trigger_spec
-from semantic_core.types import INDEX_FILE, IngestReport, Mode, Ref, SearchHit
+from semantic_core.types import (
+    INDEX_FILE,
+    Completion,
+    IngestReport,
+    Mode,
+    Ref,
+    SearchHit,
+    SearchResults,
+)
 
 if TYPE_CHECKING:
+    from semantic_core._typos import Typos
     from semantic_core.core import SemanticCore
+    from semantic_core.query_syntax import Syntax
 
 
 def checked_where(adapter: AdapterContract, where: Mapping[str, Any] | Filter | None) -> Filter:
@@ -94,9 +105,9 @@ class ModelResults(Sequence[T], Generic[T]):
     """The instances that a search found, best first.
 
     Each instance has its `SearchHit` as ``search_hit``; ``hits`` has them in the same order.
-    mode, degraded, reason, timings: as in `SearchResults`. timings has the entry "rows" as well:
-    the milliseconds spent on reading rows. waiting: pending changes of this collection when the
-    search began; 0 after a successful ``fresh=True``.
+    mode, degraded, reason, timings, did_you_mean, corrected: as in `SearchResults`. timings has the
+    entry "rows" as well: the milliseconds spent on reading rows. waiting: pending changes of this
+    collection when the search began; 0 after a successful ``fresh=True``.
     """
 
     query: str
@@ -107,6 +118,8 @@ class ModelResults(Sequence[T], Generic[T]):
     reason: str = ""
     waiting: int | None = None
     timings: Mapping[str, float] = attrs.field(factory=dict, hash=False)
+    did_you_mean: str | None = None
+    corrected: str | None = None
 
     @overload
     def __getitem__(self, index: int) -> T: ...
@@ -302,6 +315,8 @@ class BaseORMAdapter(AdapterContract):
         fresh: bool = False,
         timeout: float = 5.0,
         context: Mapping[str, Any] | None = None,
+        syntax: Syntax = "plain",
+        typos: Typos = "suggest",
     ) -> ModelResults[Any]:
         """Search this index: the best `limit` rows after the first `offset`, best first.
 
@@ -310,7 +325,8 @@ class BaseORMAdapter(AdapterContract):
         tenant whose rows are searched, for an index with tenants. fresh: first process pending
         changes, for at most `timeout` seconds; the text of committed rows is found even while the
         embedder is unavailable. context: for the plugins, such as ``{"user": request.user}``, see
-        `SemanticCore.search`.
+        `SemanticCore.search`. syntax, typos: see there; the metadata_fields may stand before a
+        colon.
         Rows that were deleted, or no longer belong into the index, are skipped, and the next best
         rows fill the limit. Raises what `SemanticCore.search` raises.
         """
@@ -352,6 +368,9 @@ class BaseORMAdapter(AdapterContract):
                 offset=seen,
                 collections=[collection],
                 context=context,
+                syntax=syntax,
+                fields=tuple(self.declaration.metadata_fields),
+                typos=typos,
             )
             started = perf_counter()
             live = self._live(found.hits, unreadable)
@@ -395,9 +414,75 @@ class BaseORMAdapter(AdapterContract):
             reason,
             waiting=waiting,
             timings=spent,
+            did_you_mean=found.did_you_mean,
+            corrected=found.corrected,
         )
 
     __call__ = search
+
+    def complete(
+        self,
+        text: str,
+        *,
+        limit: int = 10,
+        where: Where = None,
+        tenant: str | None = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> tuple[Completion, ...]:
+        """What somebody who has typed this text may want to type, from the titles and words of this
+        index. where, tenant, context: as for `search`. Else as `SemanticCore.complete`.
+        """
+        return self._core_of(tenant).complete(
+            text,
+            limit=limit,
+            where=checked_where(self, where),
+            collections=[self.declaration.collection],
+            context=context,
+        )
+
+    @in_one_connection
+    def similar(
+        self,
+        row: Any,
+        *,
+        limit: int = 10,
+        where: Where = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> ModelResults[Any]:
+        """The rows of this index that are most like one of its rows, without itself; of a row with
+        a tenant, rows of that tenant.
+
+        No embedder is asked. where, context: as for `search`. Raises InputError if the row is not
+        in the index, or is not shown to whoever asks; else as `SemanticCore.similar`.
+        """
+        check_count("limit", limit, 1)
+        conditions = checked_where(self, where)
+        if self.same_transaction and self.in_transaction:
+            self.coordinator.index_text()
+        coordinator = self._checked_coordinator()
+        collection = self.declaration.collection
+        tenant = self.tenant_of(row)
+        core = self.core.tenant(tenant) if tenant else self.core
+        ref = Ref(collection, self.key_of(row), tenant)
+
+        def find(count: int) -> SearchResults:
+            return core.similar(
+                ref, limit=count, where=conditions, collections=[collection], context=context
+            )
+
+        found = LiveHits(find, self._live, limit)
+        for instance, hit in zip(found.rows, found.hits, strict=True):
+            with_hit(instance, hit)
+        reason = "; ".join(filter(None, [coordinator.behind(self), found.reason]))
+        return ModelResults(
+            found.results.query,
+            tuple(found.rows),
+            tuple(found.hits),
+            found.results.mode,
+            bool(reason),
+            reason,
+            timings=found.timings,
+        )
 
     @in_one_connection
     def install(self, *, backfill: Backfill | None = None) -> bool:

@@ -19,7 +19,7 @@ from semantic_core import (
     hookimpl,
 )
 from semantic_core._memory.store import MemoryStore
-from semantic_core._search import Reading
+from semantic_core._search import QueryReading
 from semantic_core.errors import InputError, TextInvalid
 from semantic_core.testing import HashEmbedder
 from semantic_core.types import MODES
@@ -129,7 +129,7 @@ def test_bad_queries_are_refused_as_ever(core):
 def test_options_of_reading_are_checked():
     for bad in ({"syntax": "sql"}, {"typos": 1}, {"fields": "lang"}, {"fields": [5]}):
         with pytest.raises(InputError):
-            Reading(**bad)
+            QueryReading(**bad)
 
 
 def test_a_retriever_of_a_plugin_keeps_to_the_conditions():
