@@ -1,7 +1,8 @@
 """SqliteStore: documents, a full-text index and a vector index in one SQLite file.
 
-It is a `Store` with `TextSearch`, `TextScores`, `TextCounts`, `Facets`, `FieldOrder`,
-`TitleSearch`, `VectorQueue` and `Checkpoints`; its job ledger makes it a `BatchQueue`.
+It is a `Store` with `TextSearch`, `AnalysesText`, `TextScores`, `TextCounts`, `Facets`,
+`FieldOrder`, `TitleSearch`, `TextFilter`, `Vocabulary`, `VectorQueue` and `Checkpoints`; its job
+ledger makes it a `BatchQueue`.
 
 Tested by tests/sqlite/test_contract.py and tests/sqlite/test_maintenance.py.
 """
@@ -50,6 +51,7 @@ from semantic_core_peewee.sqlite import (
     segments,
     text_segments,
     titles,
+    vocabulary,
     write,
 )
 from semantic_core_peewee.sqlite.connection import (
@@ -69,6 +71,7 @@ from semantic_core_peewee.sqlite.opening import prepare
 from semantic_core_peewee.sqlite.pool import Pool, View, check_open
 from semantic_core_peewee.sqlite.records import MOST_INT, check_count, incoming
 from semantic_core_peewee.sqlite.selective_scopes import scope_clause
+from semantic_core_peewee.sqlite.text_conditions import met, with_words
 from semantic_core_peewee.sqlite.text_merging import Merger
 from semantic_core_peewee.sqlite.text_search import TextIndex
 from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
@@ -81,6 +84,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from semantic_core.protocols import Analyser, Scores
+    from semantic_core.query_syntax import TextConditions
     from semantic_core.types import Vector
 
 T = TypeVar("T")
@@ -434,6 +438,43 @@ class SqliteStore:
 
         return self._pool.search(on_documents)
 
+    def meeting(self, refs: Collection[Ref], conditions: TextConditions) -> frozenset[Ref]:
+        """See `TextFilter.meeting`."""
+        wanted = [self._checked(ref) for ref in refs]
+        self._built()
+        return self._pool.search(met, self._text, wanted, conditions)
+
+    def word_counts(self, words: Collection[str], scope: Scope) -> Mapping[str, int]:
+        """See `Vocabulary.word_counts`; counts passages."""
+        return self._vocabulary(vocabulary.word_counts, scope, words)
+
+    def words_like(self, beginning: str, limit: int, scope: Scope) -> Sequence[tuple[str, int]]:
+        """See `Vocabulary.words_like`; counts passages.
+
+        In a scope of more than 300 passages, the 2,000 most frequent words of the store that begin
+        so are looked at. A word counts with others of the same term.
+        """
+        most = check_count("limit", limit)
+        return self._vocabulary(vocabulary.words_like, scope, beginning, most)
+
+    def words_near(
+        self, word: str, distance: int, limit: int, scope: Scope
+    ) -> Sequence[tuple[str, int]]:
+        """See `Vocabulary.words_near`; counts and looks at as many as `words_like` does."""
+        most = check_count("limit", limit)
+        edits = check_count("distance", distance)
+        return self._vocabulary(vocabulary.words_near, scope, word, edits, most)
+
+    def _vocabulary(self, work: Callable[..., T], scope: Scope, *given: Any) -> T:
+        """What `work(view, index, *given, scoped)` returns."""
+        self._built()
+
+        def in_scope(view: View) -> T:
+            scoped = self._text.scoped(view, scope, self._clause(view, scope))
+            return work(view, self._text, *given, scoped)
+
+        return self._pool.search(in_scope)
+
     def fetch(self, ids: Sequence[ChunkId]) -> list[StoredChunk]:
         """See `Store.fetch`."""
         wanted = self._checked_ids(ids)
@@ -571,7 +612,8 @@ class SqliteStore:
         if not isinstance(scope, Scope):
             raise InputError(f"scope must be a Scope, got {type(scope).__name__}.")
         check_tenant(scope.tenant, self._multi_tenant)
-        return scope_clause(view, scope)
+        clause = scope_clause(view, scope)
+        return with_words(view, self._text, clause, scope.text) if scope.text else clause
 
     def _checked(self, ref: Ref) -> Ref:
         if not isinstance(ref, Ref):

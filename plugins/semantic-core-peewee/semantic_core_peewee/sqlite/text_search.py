@@ -81,6 +81,22 @@ class Scored(NamedTuple):
     weight: float
 
 
+class Scoped(NamedTuple):
+    """The rows in scope of one version. inside: tells of rows whether they are; None if all are."""
+
+    version: TextVersion
+    inside: Inside | None
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether every row is in scope."""
+        return self.inside is None
+
+    def admitted(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Those of these rows that are alive and in scope."""
+        return _admitted(self.version, rows, self.inside)
+
+
 class TextIndex:
     """The full-text search of one store. budget: bytes of posting lists in memory."""
 
@@ -147,23 +163,43 @@ class TextIndex:
         scores[places] = total
         return scores
 
+    def scoped(self, view: View, scope: Scope, clause: Clause) -> Scoped:
+        """The rows in scope, whatever it takes to know them."""
+        version = self._cache.at(view)
+        inside, check = _scope(view, version, scope, clause)
+        if check is not None:
+            inside = _both(inside, _of_documents(version, _listed(view, check)))
+        return Scoped(version, inside)
+
     def documents(self, view: View, text: str, scope: Scope, clause: Clause) -> NDArray[np.int64]:
         """The documents in scope that contain any of the words, ascending.
 
         Raises InputError, QueryTooLarge.
         """
-        version = self._cache.at(view)
-        terms = self._terms(view, version, text)
-        rows = [term.held.rows for term in terms]
-        rows += [term.behind.rows + np.int32(len(version.sealed)) for term in terms]
-        if not rows:
-            return np.zeros(0, dtype=np.int64)
-        inside, check = _scope(view, version, scope, clause)
-        if check is not None:
-            inside = _both(inside, _of_documents(version, _listed(view, check)))
-        found = _admitted(version, np.unique(np.concatenate(rows)).astype(np.intp), inside)
-        documents: NDArray[np.int64] = np.unique(version.column("document", found))
-        return documents
+        scoped = self.scoped(view, scope, clause)
+        terms = self._terms(view, scoped.version, text)
+        rows = self.rows_with(view, [term.key for term in terms], scoped)
+        return documents_of(scoped.version, rows)
+
+    def documents_with(self, view: View, keys: Sequence[int]) -> NDArray[np.int64]:
+        """The documents of any tenant that contain any of these terms, ascending."""
+        everything = Scoped(self._cache.at(view), None)
+        return documents_of(everything.version, self.rows_with(view, keys, everything))
+
+    def rows_with(self, view: View, keys: Sequence[int], scoped: Scoped) -> NDArray[np.intp]:
+        """The rows in scope that contain any of these terms, ascending."""
+        version = scoped.version
+        rows = [np.zeros(0, dtype=np.int32)]
+        for key in keys:
+            held, behind = version.holding(view, key)
+            rows += [held.rows, behind.rows + np.int32(len(version.sealed))]
+        every = np.unique(np.concatenate(rows)) if len(keys) != 1 else np.concatenate(rows)
+        return scoped.admitted(every.astype(np.intp, copy=False))
+
+    def rows_in(self, view: View, scoped: Scoped, most: int) -> NDArray[np.intp] | None:
+        """All rows in scope, if they are no more than `most`; else None."""
+        rows = scoped.admitted(np.arange(len(scoped.version), dtype=np.intp))
+        return rows if len(rows) <= most else None
 
     def _terms(self, view: View, version: TextVersion, text: str) -> list[Term]:
         """The terms that are looked for; [] if there is none. Raises InputError, QueryTooLarge.
@@ -351,6 +387,12 @@ def _ranking(
             placed += zip(repeat(score), block)
     best = placed[:limit]
     return Ranking(SOURCE, tuple([id for _, id in best]), tuple([score for score, _ in best]))
+
+
+def documents_of(version: TextVersion, rows: NDArray[np.intp]) -> NDArray[np.int64]:
+    """The documents of these rows, ascending."""
+    documents: NDArray[np.int64] = np.unique(version.column("document", rows))
+    return documents
 
 
 # Scopes.
