@@ -9,12 +9,19 @@ Tested by tests/sqlite/test_text_conditions.py and tests/sqlite/test_contract_va
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from semantic_core.analysis import WordAnalyser
-from semantic_core.marking import TextWord, places_of, text_words
+from semantic_core.marking import (
+    TextWord,
+    as_compared,
+    exact_pattern,
+    places_of,
+    text_words,
+)
 from semantic_core.query_syntax import FIELDS, HEADINGS, TEXT, TITLE
 from semantic_core_peewee.sqlite.filters import Clause, narrowed
 from semantic_core_peewee.sqlite.selective_scopes import in_scope, numbers
@@ -42,17 +49,25 @@ _HOLDING = """select group_concat(c.document)
     cross join semantic_index_chunk as c indexed by semantic_index_chunk_owner
     where semantic_index_words match ? and c.id = semantic_index_words.rowid
     and c.generation = ?"""
-_TEXTS = """select d.id, d.title, d.text
+_OF_SEVERAL = """select group_concat(c.document)
+    from json_each(?) as j
+    cross join semantic_index_chunk as c indexed by semantic_index_chunk_place
+    where c.document = j.value and c.position = 1"""
+_OF_DOCUMENT = """select d.id, {column}
     from json_each(?) as j
     cross join semantic_index_document as d
     where d.id = j.value"""
-_PARTS = """select c.document, {column}
+_OF_CHUNKS = """select c.document, {column}
     from json_each(?) as j
     cross join semantic_index_chunk as c
     where c.document = j.value"""
-_VALUES = """select a.document, a.kind, a.value
+_COLUMNS = {TITLE: "d.title", TEXT: "d.text", HEADINGS: "c.headings", "": "c.passage"}
+_VALUES = """select distinct a.kind, a.value
     from semantic_index_attribute as a
     where a.generation = ? and a.key = ?"""
+_WITH_VALUE = """select group_concat(a.document)
+    from semantic_index_attribute as a
+    where a.generation = ? and a.key = ? and a.kind = ? and a.value = ?"""
 _IDS = """select j.key, d.id
     from json_each(?) as j
     cross join semantic_index_document as d
@@ -90,41 +105,73 @@ def documents_with(view: View, clause: Clause, term: TextTerm, analyser: Analyse
     """The documents in scope that hold the term, and maybe others out of scope. Every value is
     bound.
     """
-    wanted = text_words(analyser.query_tokens(term.text), term.text)
-    if not wanted:
+    pattern = exact_pattern(term.text, prefix=term.prefix)
+    words = split(view.raw, term.text, WORDS)
+    if pattern is None or not words:
         return set()
     if term.field and term.field not in FIELDS:
-        return _with_value(view, term, wanted, analyser)
-    candidates, certain = _candidates(view, split(view.raw, term.text, WORDS), term)
-    if certain >= candidates:
-        return candidates
-    doubtful = in_scope(view, clause, sorted(candidates - certain))
+        return _with_value(view, term, pattern)
+    certain, doubtful = _candidates(view, words, term)
     found = set(certain)
-    for id, texts in _texts(view, doubtful, term.field):
-        words = (text_words(analyser.tokens(text), text) for text in texts)
-        if _stands(wanted, words, term):
-            found.add(id)
+    wanted = text_words(analyser.query_tokens(term.text), term.text)
+    other_form = _other_form(wanted)
+    for field in (term.field,) if term.field else ("", TEXT):
+        left = doubtful - found
+        if field == TEXT and not term.field:  # what is in no passage may be across two of them
+            left = _of_several(view, left) if len(words) > 1 else set()
+        if not left:
+            continue
+        for id, text in _texts(view, in_scope(view, clause, sorted(left)), field):
+            if id in found:
+                continue
+            compared = as_compared(text)
+            if pattern.search(compared):
+                found.add(id)
+            elif term.field and not term.exact and other_form.search(compared):
+                present = text_words(analyser.tokens(text), text)
+                if any(True for _ in places_of(wanted, present, prefix=term.prefix)):
+                    found.add(id)
     return found
 
 
-def _candidates(view: View, words: Sequence[str], term: TextTerm) -> tuple[set[int], set[int]]:
-    """The documents whose passages hold every word, and those of them that need no further look.
-
-    The words are as the tokenizer of the index splits them.
+def _other_form(wanted: Sequence[TextWord]) -> re.Pattern[str]:
+    """Finds what may be another form of the first of these words: analysing every text takes long.
+    Forms of a word in Latin letters begin alike.
     """
-    if not words:
-        return set(), set()
-    whole = list(words[:-1] if term.prefix else words)
-    sets = [_holding(view, quoted(word)) for word in dict.fromkeys(whole)]
-    sure: set[int] = set()
+    first = wanted[0].surface if wanted else ""
+    if not first.isascii():
+        return re.compile("")
+    return re.compile(rf"(?<![^\W_]){re.escape(first[:2])}")
+
+
+def _candidates(view: View, words: Sequence[str], term: TextTerm) -> tuple[set[int], set[int]]:
+    """The documents that hold the term by the index alone, and those whose texts have to be read.
+
+    words: as the tokenizer of the index splits them.
+    """
+    sets = [_holding(view, quoted(word)) for word in dict.fromkeys(words[:-1])]
     if term.prefix:
         sure, maybe = _beginning(view, words[-1])
-        sets.append(sure | maybe)
-    found = reduce(set.intersection, sets)
-    is_certain = not term.field and len(words) == 1 and (term.prefix or not term.exact)
-    if not is_certain:
-        return found, set()
-    return found, sure if term.prefix else found
+    else:
+        sure, maybe = _holding(view, quoted(words[-1])), set()
+    found = reduce(set.intersection, sets, sure | maybe)
+    if term.field or (term.exact and not term.prefix and len(words) == 1):
+        return set(), found
+    if len(words) == 1:
+        return sure, maybe - sure
+    if term.prefix:
+        return set(), found
+    together = _holding(view, quoted(" ".join(words)))
+    if not term.exact:
+        return together, found - together
+    # Without the phrase in a passage, it can only stand across two of them.
+    return set(), together | _of_several(view, found - together)
+
+
+def _of_several(view: View, documents: set[int]) -> set[int]:
+    """Those of these documents that have more than one passage."""
+    listed = view.raw.execute(_OF_SEVERAL, (json.dumps(sorted(documents)),)).get
+    return set(numbers(listed).tolist())
 
 
 def _beginning(view: View, begun: str) -> tuple[set[int], set[int]]:
@@ -150,43 +197,27 @@ def _holding(view: View, expression: str) -> set[int]:
     return set(numbers(listed).tolist())
 
 
-def _texts(view: View, documents: Sequence[int], field: str) -> Iterator[tuple[int, list[str]]]:
-    """The texts in which a term has to stand, of each of these documents."""
+def _texts(view: View, documents: Sequence[int], field: str) -> Iterator[tuple[int, str]]:
+    """The texts of a field of these documents: (document, text); of "", their passages."""
+    of = _OF_DOCUMENT if field in (TITLE, TEXT) else _OF_CHUNKS
+    sql = of.format(column=_COLUMNS[field])
     for start in range(0, len(documents), READ_AT_ONCE):
         listed = json.dumps(documents[start : start + READ_AT_ONCE])
-        texts: dict[int, list[str]] = {}
-        if field != HEADINGS:
-            for id, title, text in view.raw.execute(_TEXTS, (listed,)):
-                texts[id] = [title if field == TITLE else text]
-        if field not in (TITLE, TEXT):
-            column = "c.headings" if field == HEADINGS else "c.passage"
-            for id, part in view.raw.execute(_PARTS.format(column=column), (listed,)):
-                parts = json.loads(part or "[]") if field == HEADINGS else [part]
-                texts.setdefault(id, []).extend(parts)
-        yield from texts.items()
+        for id, text in view.raw.execute(sql, (listed,)).fetchall():
+            if field != HEADINGS:
+                yield id, text
+                continue
+            for heading in json.loads(text or "[]"):
+                yield id, heading
 
 
-def _with_value(
-    view: View, term: TextTerm, wanted: Sequence[TextWord], analyser: Analyser
-) -> set[int]:
+def _with_value(view: View, term: TextTerm, pattern: re.Pattern[str]) -> set[int]:
     """The documents with a value of the metadata key in which the words stand."""
-    by_value: dict[tuple[str, Any], list[int]] = {}
-    for id, kind, value in view.raw.execute(_VALUES, (view.generation, term.field)):
-        by_value.setdefault((kind, value), []).append(id)
+    asked = (view.generation, term.field)
     found: set[int] = set()
-    for (kind, value), documents in by_value.items():
+    for kind, value in view.raw.execute(_VALUES, asked).fetchall():
         text = ("true" if value else "false") if kind == "bool" else str(value)
-        words = text_words(analyser.tokens(text), text)
-        if _stands(wanted, [words], term):
-            found.update(documents)
+        if pattern.search(as_compared(text)):
+            listed = view.raw.execute(_WITH_VALUE, (*asked, kind, value)).get
+            found.update(numbers(listed).tolist())
     return found
-
-
-def _stands(
-    wanted: Sequence[TextWord], texts: Iterable[Sequence[TextWord]], term: TextTerm
-) -> bool:
-    """Whether the words stand one after the other in one of these texts."""
-    for words in texts:
-        for _ in places_of(wanted, words, exact=term.exact, prefix=term.prefix):
-            return True
-    return False
