@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from semantic_core.core import SemanticCore
 from semantic_core.errors import ConfigError, InputError
 from semantic_core.types import (
+    Among,
     ChunkId,
     Completion,
     Document,
@@ -30,6 +31,7 @@ from semantic_core.types import (
     IngestReport,
     Mode,
     Page,
+    Passages,
     Ref,
     SearchHit,
     SearchResults,
@@ -167,6 +169,11 @@ class AsyncSemanticCore:
         offset: int = 0,
         collections: Sequence[str] | None = None,
         context: Mapping[str, Any] | None = None,
+        among: Among = None,
+        total: bool = False,
+        facets: Sequence[str] | Mapping[str, int] | None = None,
+        order_by: str | None = None,
+        passages: Passages = "best",
         syntax: Syntax = "plain",
         fields: Sequence[str] = (),
         typos: Typos = "suggest",
@@ -181,6 +188,11 @@ class AsyncSemanticCore:
             offset=offset,
             collections=collections,
             context=context,
+            among=among,
+            total=total,
+            facets=facets,
+            order_by=order_by,
+            passages=passages,
             syntax=syntax,
             fields=fields,
             typos=typos,
@@ -197,6 +209,7 @@ class AsyncSemanticCore:
         offset: int = 0,
         collections: Sequence[str] | None = None,
         context: Mapping[str, Any] | None = None,
+        among: Among = None,
         syntax: Syntax = "plain",
         fields: Sequence[str] = (),
         typos: Typos = "suggest",
@@ -211,6 +224,7 @@ class AsyncSemanticCore:
             offset=offset,
             collections=collections,
             context=context,
+            among=among,
             syntax=syntax,
             fields=fields,
             typos=typos,
@@ -287,6 +301,7 @@ class AsyncSemanticCore:
         where: Where = None,
         collections: Sequence[str] | None = None,
         context: Mapping[str, Any] | None = None,
+        among: Among = None,
     ) -> Page:
         """See `SemanticCore.documents`."""
         work = partial(
@@ -296,6 +311,7 @@ class AsyncSemanticCore:
             where=where,
             collections=collections,
             context=context,
+            among=among,
         )
         return await self.call(work)
 

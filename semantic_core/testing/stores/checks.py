@@ -16,6 +16,7 @@ from semantic_core.testing.stores import (
     conditions,
     crashed,
     documents,
+    keys,
     queue,
     random,
     reopened,
@@ -23,6 +24,7 @@ from semantic_core.testing.stores import (
     scopes,
     scores,
     threads,
+    totals,
     vectors,
     vocabulary,
     words,
@@ -54,8 +56,9 @@ def store_checks(
             check(opener)
 
     The first opening of a name in a check must give an empty store. Checks of an ability that a
-    store does not have (`TextSearch`, `TextScores`, `TitleSearch`, `TextFilter`, `Vocabulary`,
-    `VectorQueue`, `BatchQueue`, `Checkpoints`) are skipped with the reason.
+    store does not have (`TextSearch`, `TextScores`, `TextCounts`, `Facets`, `FieldOrder`,
+    `TitleSearch`, `TextFilter`, `Vocabulary`, `VectorQueue`, `BatchQueue`, `Checkpoints`) are
+    skipped with the reason.
 
     persistent: whether opening a name again after `close` gives the same store with its contents;
     checks of this are then part of the list, and so are checks with a second process, which is a
@@ -72,9 +75,11 @@ def store_checks(
         checkpoints,
         words,
         scores,
+        totals,
         conditions,
         vocabulary,
         scopes,
+        keys,
         threads,
         revisions,
     ]
