@@ -590,8 +590,9 @@ class _Within(NamedTuple):
 def _within(ranking: Ranking, scope: Scope, store: Store, known: Set[ChunkId]) -> _Within:
     """The part of a ranking that is in the scope and in the store.
 
-    Ids that are not in the store are no fault: the service behind a retriever may lag. known: ids
-    that need not be looked up, because the kernel's own retrievers found them.
+    Ids that are not in the store are no fault: the service behind a retriever may lag. Neither are
+    ids of documents without the words that the query demands. known: ids that need not be looked
+    up, because the kernel's own retrievers found them.
     """
     excluded: dict[ChunkId, str] = {}
     doubtful = []
@@ -604,11 +605,10 @@ def _within(ranking: Ranking, scope: Scope, store: Store, known: Set[ChunkId]) -
     gone = set(doubtful)
     other = without_its_words({id.ref for id in doubtful}, scope, store)
     for stored in store.fetch(doubtful) if doubtful else ():
-        gone.discard(stored.chunk.id)
+        if stored.chunk.id.ref not in other:
+            gone.discard(stored.chunk.id)
         if not scope.filter.matches(stored.metadata):
             excluded[stored.chunk.id] = "that where leaves out"
-        elif stored.chunk.id.ref in other:
-            excluded[stored.chunk.id] = "without the words that the query demands"
     ids = []
     scores = []
     for id, score in zip(ranking.ids, ranking.scores, strict=True):
