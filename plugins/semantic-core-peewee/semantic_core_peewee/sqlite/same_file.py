@@ -261,9 +261,6 @@ class SameFileStore(SqliteStore):
     def _matched(self, text: str | None, scope: Scope, work: Callable[..., Any]) -> Any:
         return SqliteStore._matched(self._unlearned(), text, scope, work)
 
-    def _vocabulary(self, work: Callable[..., Any], scope: Scope, *given: Any) -> Any:
-        return SqliteStore._vocabulary(self._unlearned(), work, scope, *given)
-
     def after_commit(self, call: Callable[[], None]) -> None:
         """See `Transactional.after_commit`."""
         self._application_pool.after_commit(call)

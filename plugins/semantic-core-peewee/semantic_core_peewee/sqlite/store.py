@@ -51,7 +51,6 @@ from semantic_core_peewee.sqlite import (
     segments,
     text_segments,
     titles,
-    vocabulary,
     write,
 )
 from semantic_core_peewee.sqlite.connection import (

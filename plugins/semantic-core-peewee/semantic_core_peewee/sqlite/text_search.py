@@ -81,22 +81,6 @@ class Scored(NamedTuple):
     weight: float
 
 
-class Scoped(NamedTuple):
-    """The rows in scope of one version. inside: tells of rows whether they are; None if all are."""
-
-    version: TextVersion
-    inside: Inside | None
-
-    @property
-    def is_everything(self) -> bool:
-        """Whether every row is in scope."""
-        return self.inside is None
-
-    def admitted(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Those of these rows that are alive and in scope."""
-        return _admitted(self.version, rows, self.inside)
-
-
 class TextIndex:
     """The full-text search of one store. budget: bytes of posting lists in memory."""
 
@@ -177,14 +161,6 @@ class TextIndex:
                 total += np.where(is_there, found.scores.take(there, mode="clip"), 0.0)
         scores[places] = total
         return scores
-
-    def scoped(self, view: View, scope: Scope, clause: Clause) -> Scoped:
-        """The rows in scope, whatever it takes to know them."""
-        version = self._cache.at(view)
-        inside, check = _scope(view, version, scope, clause)
-        if check is not None:
-            inside = _both(inside, _of_documents(version, _listed(view, check)))
-        return Scoped(version, inside)
 
     def documents(self, view: View, text: str, scope: Scope, clause: Clause) -> NDArray[np.int64]:
         """The documents in scope that contain any of the words, ascending.
@@ -388,12 +364,6 @@ def _ranking(
             placed += zip(repeat(score), block)
     best = placed[:limit]
     return Ranking(SOURCE, tuple([id for _, id in best]), tuple([score for score, _ in best]))
-
-
-def documents_of(version: TextVersion, rows: NDArray[np.intp]) -> NDArray[np.int64]:
-    """The documents of these rows, ascending."""
-    documents: NDArray[np.int64] = np.unique(version.column("document", rows))
-    return documents
 
 
 # Scopes.

@@ -10,33 +10,14 @@ import pytest
 from semantic_core_peewee import SqliteStore
 from semantic_core_peewee.sqlite import text_conditions, text_segments
 
-from semantic_core.analysis import WordAnalyser
 from semantic_core.query_syntax import TextConditions, TextTerm
 from semantic_core.testing.stores.samples import SPACE, item, put
-from semantic_core.types import Scope, Token
-
-ENDINGS = ("ing", "es", "s", "iness", "y", "ity")
-
-
-class Stems:
-    """Words without the commonest English endings."""
-
-    identity = "stems"
-
-    def tokens(self, text: str, language: str | None = None) -> list[Token]:
-        """The words of a text."""
-        tokens = []
-        for token in WordAnalyser().tokens(text):
-            stem = min((token.term.removesuffix(ending) for ending in ENDINGS), key=len)
-            tokens.append(token._replace(term=stem))
-        return tokens
-
-    query_tokens = tokens
+from semantic_core.types import Scope
 
 
 @pytest.fixture
 def store(tmp_path):
-    store = SqliteStore(SPACE, tmp_path / "index.db", analyser=Stems())
+    store = SqliteStore(SPACE, tmp_path / "index.db")
     yield store
     store.close()
 
