@@ -30,6 +30,11 @@ path = {path}
 # store = "sqlite"
 # embedder = "wordllama"        # or "none": full-text search only
 
+# Full-text search: what splits texts into words, and the languages of texts and queries, as ISO codes. An index keeps
+# both; after a change run semantic-core reanalyse.
+# analyser = "languages"
+# languages = ["en"]
+
 # Whether a new index separates tenants. An existing index keeps its setting.
 # multi_tenant = false
 
