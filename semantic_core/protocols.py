@@ -3,9 +3,9 @@ implements one; it inherits from nothing.
 
 An optional ability is a protocol of its own, and callers test for it with ``isinstance``. A store
 may also be `TextSearch`, `TextScores`, `TitleSearch`, `VectorQueue`, `BatchQueue`, `Checkpoints`,
-`Transactional` and `Patient`; an embedder may also be `BatchEmbedder`, `Priced` and `Metered`. The
-checks of `semantic_core.testing` prove that a class keeps its contract; every rule they check is
-stated here.
+`Transactional` and `Patient`; an embedder may also be `CoversTexts`, `BatchEmbedder`, `Priced` and
+`Metered`. The checks of `semantic_core.testing` prove that a class keeps its contract; every rule
+they check is stated here.
 
 Tested by tests/contracts/test_contract.py.
 """
@@ -94,6 +94,27 @@ class Embedder(Protocol):
         """The vector of a query: float32 of shape (dimensions,), of length 1.
 
         If the text is longer than the model can read, it is the vector of the part that is read.
+        """
+        ...
+
+
+@runtime_checkable
+class CoversTexts(Embedder, Protocol):
+    """An embedder that can say how well it covers texts: whether their language and script are
+    among those that it was made for.
+
+    languages: ISO 639-1 codes of the languages it was made for; empty if that is not known.
+    """
+
+    @property
+    def languages(self) -> Collection[str]: ...
+
+    def coverage(self, texts: Sequence[str]) -> Sequence[float]:
+        """How well each of these texts is covered, in the same order: 1 as well as the texts that
+        the embedder was made for, 0 not at all.
+
+        It needs no vectors, costs nothing and takes less time than `embed_documents`. A text
+        without letters is covered: 1. `semantic_core.coverage` computes it from tokens.
         """
         ...
 

@@ -16,6 +16,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "hookspecs",
         "analysis",
+        "coverage",
         "_text",
         "_memory",
         "_files",
@@ -42,6 +43,7 @@ PUBLIC = {
     "analysis",
     "batch",
     "cli",
+    "coverage",
     "errors",
     "events",
     "filters",
