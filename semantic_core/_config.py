@@ -146,6 +146,7 @@ _KEYS: Mapping[str, tuple[Callable[[Any], Any], Any]] = {
     "batch": (_options, {}),
     "ledger": (_path_or_object, None),
     "search_timeout": (_seconds, SEARCH_TIMEOUT),
+    "ranking": (_options, {}),
 }
 """Every key: a function that reads its value, and its default. None: the component decides."""
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from semantic_core._no_embedder import WordsOnly
-from semantic_core._plugins.builtin import FUSED
-from semantic_core._validation import check_count, check_unicode, clip, described
+from semantic_core._plugins.fusion import FUSED
+from semantic_core._validation import check_count, check_score, check_unicode, clip, described
 from semantic_core._vectors import checked_vector
 from semantic_core.errors import (
     EmbedderError,
@@ -27,7 +27,7 @@ from semantic_core.errors import (
     QueryTooLarge,
     is_interruption,
 )
-from semantic_core.protocols import TextSearch
+from semantic_core.protocols import CoversTexts, TextSearch
 from semantic_core.types import (
     MODES,
     ChunkId,
@@ -54,12 +54,15 @@ displace others.
 
 @attrs.frozen
 class Placed:
-    """A chunk in the order of a search. ranks, scores: by source of the rankings that list it."""
+    """A chunk in the order of a search. ranks, scores: by source of the rankings that list it.
+    parts: by step of the fusion, see `SearchHit.parts`.
+    """
 
     id: ChunkId
     score: float
     ranks: Mapping[str, int]
     scores: Mapping[str, float]
+    parts: Mapping[str, float]
 
 
 class Order:
@@ -70,9 +73,12 @@ class Order:
     the page that is wanted, so every page is a slice of one order, whatever retrievers and fusion
     do, if they give the same answer to the same request.
 
+    It ends before the first chunk with a score below `SearchRequest.min_score`, since scores do not
+    rise.
+
     per_document: only the best chunk of each document; otherwise every chunk. timed: returns a
     context that times the step of that name. reasons: why retrievers were left out, each once.
-    seconds: by plugin that retrieves.
+    seconds: by plugin that retrieves. fusing: seconds by step of the fusion.
     """
 
     def __init__(
@@ -87,6 +93,7 @@ class Order:
     ) -> None:
         self.reasons: list[str] = []
         self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.fusing: defaultdict[str, float] = defaultdict(float)
         self._request = request
         self._plugins = plugins
         self._store = store
@@ -114,6 +121,8 @@ class Order:
                     seen.add(key)
                     placed = candidates.placed(id, min(score, ceiling))
                     lowest = min(lowest, placed.score)
+                    if lowest < self._request.min_score:
+                        return
                     yield placed
             if candidates.saw_everything:
                 return
@@ -130,6 +139,8 @@ class Order:
         if rankings:
             with self._timed("fuse"):
                 fused = self._plugins.fuse(request, rankings, self._store)
+            for step, seconds in fused.seconds.items():
+                self.fusing[step] += seconds
         return _Candidates(fused, rankings, retrieved.saw_everything)
 
 
@@ -138,6 +149,7 @@ class _Candidates:
 
     def __init__(self, fused: Ranking, rankings: Sequence[Ranking], saw_everything: bool) -> None:
         self.fused = fused
+        self._fused_places = dict(zip(fused.ids, count(), strict=False)) if fused.parts else {}
         self.saw_everything = saw_everything
         self._places = []
         for ranking in rankings:
@@ -153,7 +165,9 @@ class _Candidates:
             if place is not None:
                 ranks[ranking.source] = place + 1
                 scores[ranking.source] = ranking.scores[place]
-        return Placed(id, score, ranks, scores)
+        at = self._fused_places.get(id, 0)
+        parts = {step: values[at] for step, values in self.fused.parts.items()}
+        return Placed(id, score, ranks, scores, parts)
 
 
 RERANKED = 50
@@ -233,7 +247,13 @@ class _OneSearch:
         with self._timed("total"):
             with self._timed("embed"):
                 vector, used = self._vector(request)
-            request = attrs.evolve(request, mode=used, pool=DEPTHS[0], vector=vector)
+            request = attrs.evolve(
+                request,
+                mode=used,
+                pool=DEPTHS[0],
+                vector=vector,
+                coverage=self._coverage(request.text, used),
+            )
             hits = self._answer(request, offset + limit)
         return SearchResults(
             query=request.text,
@@ -289,6 +309,18 @@ class _OneSearch:
             )
             return None, "text"
 
+    def _coverage(self, text: str, used: Mode) -> float:
+        """How well the embedder covers the query; 1 if it does not say, or it does not matter."""
+        if used != "hybrid" or not isinstance(self._embedder, CoversTexts):
+            return 1.0
+        try:
+            return float(self._embedder.coverage([text])[0])
+        except Exception as error:  # third-party code; the results report the reason
+            if is_interruption(error):
+                raise
+            self._reasons.append(f"the coverage of the query is unknown ({described(error)})")
+            return 1.0
+
     def _answer(self, request: SearchRequest, count: int) -> list[SearchHit]:
         """The first hits, this many; fewer only if there are no more."""
         order = Order(
@@ -306,6 +338,8 @@ class _OneSearch:
         _add_new(self._reasons, order.reasons)
         for plugin, seconds in order.seconds.items():
             self._timings[f"retrieve by {plugin}"] = seconds
+        for step, seconds in order.fusing.items():
+            self._timings[f"fuse by {step}"] = seconds
         return hits
 
     def _reranked(self, request: SearchRequest, order: Order, count: int) -> list[SearchHit]:
@@ -366,6 +400,7 @@ class _OneSearch:
                     kind=chunk.kind,
                     metadata=stored.metadata,
                     updated_at=stored.updated_at,
+                    parts=one.parts,
                 )
             )
         return hits
@@ -391,6 +426,7 @@ def _check(request: SearchRequest) -> None:
         raise QueryTooLarge(f"The query has {len(text):,} characters, the most is {MAX_QUERY:,}.")
     if request.mode not in MODES:
         raise InputError(f"mode must be one of {', '.join(MODES)}, got {clip(request.mode)}.")
+    check_score("min_score", request.min_score)
     reach = check_count("limit", request.limit, 1) + check_count("offset", request.offset)
     if reach > MAX_LIMIT:
         raise QueryTooLarge(f"offset + limit is {reach:,}, the most is {MAX_LIMIT:,}.")

@@ -39,6 +39,7 @@ from semantic_core.types import (
 
 if TYPE_CHECKING:
     from semantic_core._ingest import IngestProgress
+    from semantic_core.ranking import RankingOptions
 
 T = TypeVar("T")
 
@@ -164,6 +165,8 @@ class AsyncSemanticCore:
         offset: int = 0,
         collections: Sequence[str] | None = None,
         context: Mapping[str, Any] | None = None,
+        min_score: float = 0.0,
+        ranking: RankingOptions | Mapping[str, Any] | None = None,
     ) -> SearchResults:
         """See `SemanticCore.search`."""
         work = partial(
@@ -175,6 +178,8 @@ class AsyncSemanticCore:
             offset=offset,
             collections=collections,
             context=context,
+            min_score=min_score,
+            ranking=ranking,
         )
         return await self.call(work)
 
@@ -188,6 +193,8 @@ class AsyncSemanticCore:
         offset: int = 0,
         collections: Sequence[str] | None = None,
         context: Mapping[str, Any] | None = None,
+        min_score: float = 0.0,
+        ranking: RankingOptions | Mapping[str, Any] | None = None,
     ) -> SearchResults:
         """See `SemanticCore.search_chunks`."""
         work = partial(
@@ -199,6 +206,8 @@ class AsyncSemanticCore:
             offset=offset,
             collections=collections,
             context=context,
+            min_score=min_score,
+            ranking=ranking,
         )
         return await self.call(work)
 

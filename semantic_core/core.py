@@ -47,6 +47,7 @@ from semantic_core.errors import (
 )
 from semantic_core.filters import Filter
 from semantic_core.protocols import BatchEmbedder, BatchQueue, Priced, TextSearch, VectorQueue
+from semantic_core.ranking import RankingOptions
 from semantic_core.types import (
     INGEST_MODES,
     WORDS_ONLY,
@@ -108,7 +109,9 @@ class SemanticCore:
     of `BatchRules`. ledger: for a store that keeps no ledger of batch jobs and costs, the file of
     one, or a store object that does; None uses the file PATH.ledger beside the `path` of the named
     store, if the embedder costs money or takes batch jobs. keys: the keyring of the named embedder;
-    if none is named, of the one installed embedder that takes such keys.
+    if none is named, of the one installed embedder that takes such keys. ranking: how candidates
+    are ranked in every search that does not say otherwise, a `RankingOptions` or a mapping with
+    some of its fields.
 
     Use it in a ``with`` block, or `close` it. One per process is enough; it is safe to share
     between threads. Raises PluginError, ConfigError, StoreError, SpaceMismatch.
@@ -132,6 +135,7 @@ class SemanticCore:
         batch: Mapping[str, Any] | BatchRules | None = None,
         ledger: str | Path | Store | None = None,
         keys: object | None = None,
+        ranking: RankingOptions | Mapping[str, Any] | None = None,
     ) -> None:
         goals = freshness_goals(freshness)
         spendable = Budget.of(budget)
@@ -139,6 +143,7 @@ class SemanticCore:
         if not isinstance(multi_tenant, bool | None):
             raise InputError(f"multi_tenant must be True, False or None, got {clip(multi_tenant)}.")
         limit = check_seconds("search_timeout", search_timeout)
+        self._ranking = RankingOptions.of(ranking)
         self._plugins = Plugins.load(plugins, plugin_options, search_timeout=limit)
         given = {"path": path, "multi_tenant": multi_tenant, **(store_options or {})}
         options = {name: value for name, value in given.items() if value is not None}
@@ -320,21 +325,33 @@ class SemanticCore:
         offset: int = 0,
         collections: Sequence[str] | None = None,
         context: Mapping[str, Any] | None = None,
+        min_score: float = 0.0,
+        ranking: RankingOptions | Mapping[str, Any] | None = None,
     ) -> SearchResults:
         """The best passage of each of the `limit` best documents, after `offset` better ones.
 
         mode: "hybrid" combines vector search and full-text search; "vector" and "text" use only
         one. where: conditions on metadata, see `semantic_core.filters`. collections: only these;
         None means all. context: for the plugins, such as ``{"user": "ann"}``, which get it in every
-        hook of the search; the kernel does not read it. If the embedder fails, full-text search
-        answers alone and the results are ``degraded``. Raises InputError, FilterInvalid,
-        TenantRequired, StoreError; AccessRefused if a plugin shows nothing to whoever asks;
-        HookFailed for a plugin that fails and might have hidden hits.
+        hook of the search; the kernel does not read it. min_score: hits with a lower score are left
+        out; 0 shows all. See `SearchHit.score`. ranking: what to change of how the index ranks, a
+        mapping with fields of `RankingOptions`, such as ``{"boosts": {"title": 3}}``. If the
+        embedder fails, full-text search answers alone and the results are ``degraded``. Raises
+        InputError, FilterInvalid, TenantRequired, StoreError; AccessRefused if a plugin shows
+        nothing to whoever asks; HookFailed for a plugin that fails and might have hidden hits.
         """
         with self._announcer.failures("search", query):
             scope = self._scope(where, collections, context)
             request = SearchRequest(
-                query, scope, mode, limit, offset, DEPTHS[0], context=_checked_context(context)
+                query,
+                scope,
+                mode,
+                limit,
+                offset,
+                DEPTHS[0],
+                context=_checked_context(context),
+                min_score=min_score,
+                ranking=RankingOptions.of(ranking, self._ranking),
             )
             return self._search(request, per_document=True)
 
@@ -349,12 +366,22 @@ class SemanticCore:
         offset: int = 0,
         collections: Sequence[str] | None = None,
         context: Mapping[str, Any] | None = None,
+        min_score: float = 0.0,
+        ranking: RankingOptions | Mapping[str, Any] | None = None,
     ) -> SearchResults:
         """The best passages, however many of them are of one document. Otherwise like `search`."""
         with self._announcer.failures("search", query):
             scope = self._scope(where, collections, context)
             request = SearchRequest(
-                query, scope, mode, limit, offset, DEPTHS[0], context=_checked_context(context)
+                query,
+                scope,
+                mode,
+                limit,
+                offset,
+                DEPTHS[0],
+                context=_checked_context(context),
+                min_score=min_score,
+                ranking=RankingOptions.of(ranking, self._ranking),
             )
             return self._search(request, per_document=False)
 

@@ -2,10 +2,10 @@
 implements one; it inherits from nothing.
 
 An optional ability is a protocol of its own, and callers test for it with ``isinstance``. A store
-may also be `TextSearch`, `TextScores`, `TitleSearch`, `VectorQueue`, `BatchQueue`, `Checkpoints`,
-`Transactional` and `Patient`; an embedder may also be `CoversTexts`, `BatchEmbedder`, `Priced` and
-`Metered`. The checks of `semantic_core.testing` prove that a class keeps its contract; every rule
-they check is stated here.
+may also be `TextSearch`, `TextScores`, `TextScale`, `TitleSearch`, `ChunkVectors`, `VectorQueue`,
+`BatchQueue`, `Checkpoints`, `Transactional` and `Patient`; an embedder may also be `CoversTexts`,
+`BatchEmbedder`, `Priced` and `Metered`. The checks of `semantic_core.testing` prove that a class
+keeps its contract; every rule they check is stated here.
 
 Tested by tests/contracts/test_contract.py.
 """
@@ -524,6 +524,22 @@ class TextSearch(Protocol):
 
 
 @runtime_checkable
+class ChunkVectors(Protocol):
+    """A store that gives the vectors of chunks.
+
+    With it, the candidates of a hybrid search are compared with each other: the best say what the
+    query means, and candidates that are like good ones are raised. Without it, these steps are left
+    out.
+    """
+
+    def vectors(self, ids: Sequence[ChunkId]) -> Vectors:
+        """The stored vector of each of these chunks, in the same order: float32 of shape
+        (len(ids), dimensions), as a copy. NaN for a chunk that does not exist or has no vector.
+        """
+        ...
+
+
+@runtime_checkable
 class TextScores(TextSearch, Protocol):
     """A store that knows the full-text score of any chunk.
 
@@ -539,6 +555,26 @@ class TextScores(TextSearch, Protocol):
         0.0 for a chunk that contains none of the words, above 0 for all others, NaN for a chunk
         that does not exist. The chunks may be in any collection, and need no vector; the tenant is
         the one of each id. Texts are accepted and refused as by `words`.
+        """
+        ...
+
+
+@runtime_checkable
+class TextScale(TextSearch, Protocol):
+    """A store that knows how high full-text scores of a query are if a passage contains all of it.
+
+    With it, scores of full-text search mean the same for every query: a search knows whether its
+    words were found, or only the least bad. Without it, the best candidate counts as a full match.
+    """
+
+    def full_score(self, text: str, tenant: str = "") -> float:
+        """The score that `words` gives to a passage of average length which contains each word of
+        the text once.
+
+        For BM25 it is the sum of the weights (idf) of the words, each as often as it counts in
+        `words`. A word that no passage contains is rarer than any other. 0.0 for a text without
+        words, else above 0. tenant: "" in a single-tenant store.
+        Texts are accepted and refused as by `words`.
         """
         ...
 

@@ -29,6 +29,7 @@ from semantic_core._validation import (
 )
 from semantic_core.errors import InputError
 from semantic_core.filters import Filter
+from semantic_core.ranking import DEFAULT_RANKING, RankingOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -348,6 +349,9 @@ class SearchRequest:
     context: what the application gave with the search, such as ``{"user": "ann"}``; {} if nothing.
     The kernel does not read it; plugins do.
 
+    min_score: hits with a lower score are left out. ranking: how the candidates are ranked.
+    coverage: how well the embedder covers the query, from 0 to 1; see `protocols.CoversTexts`.
+
     If a page needs more candidates, a retriever is asked again with a larger pool, and its new
     candidates are put behind all earlier ones. A ranking must not depend on limit and offset; then
     pages are slices of one order.
@@ -361,6 +365,9 @@ class SearchRequest:
     pool: int
     vector: Vector | None = None
     context: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    min_score: float = 0.0
+    ranking: RankingOptions = DEFAULT_RANKING
+    coverage: float = 1.0
 
 
 class Token(NamedTuple):
@@ -390,11 +397,16 @@ class Word(NamedTuple):
 class Ranking:
     """Chunks, best first. source: the name of the retriever, such as "vector" or "words".
     scores: one for each id; higher is better.
+
+    A fusion may say how it came to the order. parts: by step, what it did to each id, see
+    `SearchHit.parts`. seconds: by step, the time it took; ``results.timings`` shows it.
     """
 
     source: str
     ids: tuple[ChunkId, ...] = ()
     scores: tuple[float, ...] = ()
+    parts: Mapping[str, tuple[float, ...]] = attrs.field(factory=dict, eq=False, repr=False)
+    seconds: Mapping[str, float] = attrs.field(factory=dict, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         if len(self.ids) != len(self.scores):
@@ -402,6 +414,12 @@ class Ranking:
                 f"A Ranking has a score for every id, got {len(self.ids)} ids, "
                 f"{len(self.scores)} scores."
             )
+        for step, values in self.parts.items():
+            if len(values) != len(self.ids):
+                raise InputError(
+                    f"A Ranking has a value of each step for every id, got {len(self.ids)} ids, "
+                    f"{len(values)} values of {clip(step)}."
+                )
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -425,10 +443,17 @@ class StoredChunk:
 class SearchHit:
     """One chunk that a search found.
 
-    score: never higher than that of the hit before it, on any page. Scores can be compared within
-    one answer only. In a hybrid answer a score is from 0 to 1, and 0.5 is the middle of the
-    candidates; in a text answer it is the BM25 score, in a vector answer the cosine similarity,
-    from -1 to 1. A plugin that fuses or reranks may use other scores, or another order.
+    score: how well it answers the query, from 0 (neither its meaning nor its words) to 1, in every
+    mode; never higher than that of the hit before it, on any page. It does not depend on the other
+    candidates, but for one thing: hits whose order differs from that of their scores share the mean
+    of these. It is 1 - (1 - meaning) * (1 - wording) * (1 - title). meaning: the square of the
+    cosine. wording: 1 - exp(-score / full), where score is that of full-text search, and full the
+    one of an average passage with every word of the query. title: the part of the title that the
+    query covers, if the title begins with it. With `Recency` it falls with age. Scores of two
+    queries can be compared as far as cosines of the embedding model can. A plugin that fuses or
+    reranks may use other scores, or another order.
+    parts: by step, what it added to the sum that decides the order; for "recency", what the score
+    was multiplied with. {} if the fusion does not say.
     ranks: its place in the ranking of each retriever that returned it, from 1. scores: the score
     that each of these retrievers gave it.
     metadata: of the document. updated_at: when the document was last changed, in ISO 8601; "" if
@@ -449,6 +474,7 @@ class SearchHit:
     kind: Kind = "text"
     metadata: Mapping[str, Value] = attrs.field(default=_EMPTY, hash=False)
     updated_at: str = ""
+    parts: Mapping[str, float] = attrs.field(factory=dict, hash=False)
 
     @property
     def id(self) -> ChunkId:
@@ -464,7 +490,8 @@ class SearchResults(Sequence[SearchHit]):
     whether the answer is less complete than it was asked for. reason: why; "" if it is not
     degraded.
     timings: milliseconds for each step ("embed", "retrieve", "fuse", "fetch", "rerank", "total"),
-    for each retriever of a plugin ("retrieve by NAME", a part of "retrieve"), and for each
+    for each retriever of a plugin ("retrieve by NAME", a part of "retrieve"), for steps of the
+    fusion ("fuse by STEP", such as "fuse by feedback"; a part of "fuse"), and for each
     middleware ("middleware NAME", without the searches that it made).
     """
 

@@ -50,6 +50,7 @@ from semantic_core.orm.scan import add_changes
 from semantic_core.orm.sync import IndexStatus, SyncCoordinator, coordinator_of
 from semantic_core.orm.tables import Execute
 from semantic_core.orm.triggers import Capture, trigger_spec
+from semantic_core.ranking import RankingOptions
 from semantic_core.types import INDEX_FILE, IngestReport, Mode, Ref, SearchHit
 
 if TYPE_CHECKING:
@@ -302,6 +303,8 @@ class BaseORMAdapter(AdapterContract):
         fresh: bool = False,
         timeout: float = 5.0,
         context: Mapping[str, Any] | None = None,
+        min_score: float = 0.0,
+        ranking: RankingOptions | Mapping[str, Any] | None = None,
     ) -> ModelResults[Any]:
         """Search this index: the best `limit` rows after the first `offset`, best first.
 
@@ -310,7 +313,8 @@ class BaseORMAdapter(AdapterContract):
         tenant whose rows are searched, for an index with tenants. fresh: first process pending
         changes, for at most `timeout` seconds; the text of committed rows is found even while the
         embedder is unavailable. context: for the plugins, such as ``{"user": request.user}``, see
-        `SemanticCore.search`.
+        `SemanticCore.search`. min_score, ranking: as there; weights of fields in the declaration
+        are its boosts, unless `ranking` names others.
         Rows that were deleted, or no longer belong into the index, are skipped, and the next best
         rows fill the limit. Raises what `SemanticCore.search` raises.
         """
@@ -352,6 +356,8 @@ class BaseORMAdapter(AdapterContract):
                 offset=seen,
                 collections=[collection],
                 context=context,
+                min_score=min_score,
+                ranking=self.declaration.ranking(ranking),
             )
             started = perf_counter()
             live = self._live(found.hits, unreadable)

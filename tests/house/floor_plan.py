@@ -10,7 +10,7 @@ KERNEL = ROOT / "semantic_core"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("_validation", "_interruption", "_decoding", "addresses"),
-    ("filters",),
+    ("filters", "ranking"),
     ("types", "_jobs", "_metering", "_trust"),
     ("protocols", "events"),
     (
@@ -53,6 +53,8 @@ PUBLIC = {
     "orm.migrations",
     "permissions",
     "protocols",
+    "ranking",
+    "ranking",
     "remote",
     "testing",
     "types",

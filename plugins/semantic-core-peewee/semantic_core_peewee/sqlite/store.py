@@ -66,11 +66,17 @@ from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
 from semantic_core_peewee.sqlite.unit_vectors import from_blob
 from semantic_core_peewee.sqlite.vector_rows import fill_waiting, known_blobs
 from semantic_core_peewee.sqlite.vector_search import Behind, VectorIndex
-from semantic_core_peewee.sqlite.word_search import WordCounts, scores_of, titled, words
+from semantic_core_peewee.sqlite.word_search import (
+    WordCounts,
+    full_score_of,
+    scores_of,
+    titled,
+    words,
+)
 
 if TYPE_CHECKING:
     from semantic_core.protocols import Scores
-    from semantic_core.types import Vector
+    from semantic_core.types import Vector, Vectors
 
 MOST_WAIT = 86_400
 """Seconds."""
@@ -292,6 +298,13 @@ class SqliteStore:
         wanted = self._checked_ids(ids)
         return self._pool.read(self._vectors.similarity, wanted, query)
 
+    def vectors(self, ids: Sequence[ChunkId]) -> Vectors:
+        """See `ChunkVectors.vectors`. Within a snapshot, those that `nearest` compared are not read
+        again.
+        """
+        wanted = self._checked_ids(ids)
+        return self._pool.read(self._vectors.of, wanted)
+
     def words(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `TextSearch.words`. BM25 of FTS5 with Porter's stems, accents ignored.
 
@@ -312,6 +325,11 @@ class SqliteStore:
         """See `TextScores.score`. The same numbers `words` gives, up to rounding."""
         wanted = self._checked_ids(ids)
         return self._pool.search(scores_of, wanted, text, self._counts)
+
+    def full_score(self, text: str, tenant: str = "") -> float:
+        """See `TextScale.full_score`. Of the words that `words` looks for."""
+        check_tenant(tenant, self._multi_tenant)
+        return self._pool.search(full_score_of, text, self._counts)
 
     def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `TitleSearch.titled`.

@@ -451,6 +451,16 @@ def scores_of(
     return scores
 
 
+def full_score_of(view: View, text: str, counts: WordCounts) -> float:
+    """BM25 of a passage of average length that contains each word of the text once: the sum of the
+    weights of the words, each as often as it counts.
+    """
+    asked = Counter(word for layer in terms_of(view, text, counts) for word in layer)
+    count, _ = totals_of(view)
+    holders = counts.exact(view, list(asked))
+    return sum(times * idf_of(holders[word], count) for word, times in asked.items())
+
+
 @attrs.frozen(eq=False)
 class _Weighed:
     """The words of a query. weights: idf by stem, as often as it is asked for.
