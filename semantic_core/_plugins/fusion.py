@@ -178,11 +178,12 @@ def alone(ranking: Ranking, full: float) -> Ranking:
 
     full: see `Evidence`.
     """
+    nothing = [0.0] * len(ranking)
     if ranking.source == WORDS:
         most = full or max(ranking.scores)
-        scores = [steps.relevance(nan, score, most, 0.0) for score in ranking.scores]
+        scores = steps.relevance(nothing, ranking.scores, most, nothing)
     elif ranking.source == VECTOR:
-        scores = [steps.relevance(score, 0.0, 0.0, 0.0) for score in ranking.scores]
+        scores = steps.relevance(ranking.scores, nothing, 0.0, nothing)
     else:
         return ranking
     return attrs.evolve(ranking, scores=tuple(steps.falling(scores)))
@@ -428,8 +429,7 @@ class _Fusion:
         if cosines is None and words is None:
             return [steps.logistic(value) for value in total]
         nothing = [0.0] * len(self.ids)
-        values = zip(cosines or nothing, words or nothing, self._titles, strict=True)
-        return [steps.relevance(cosine, score, full, title) for cosine, score, title in values]
+        return steps.relevance(cosines or nothing, words or nothing, full, self._titles)
 
 
 def _unlisted(ranking: Ranking) -> float:

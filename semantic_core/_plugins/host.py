@@ -477,9 +477,10 @@ class Plugins:
         if answer is None:
             raise HookFailed("No plugin fuses rankings.")
         fused = answer.value
-        fault = ranking_fault(fused, set(candidates(rankings)))
-        if fault:
-            raise answer.wrong("semantic_fuse", None, fault)
+        if self._is_foreign(answer):
+            fault = ranking_fault(fused, set(candidates(rankings)))
+            if fault:
+                raise answer.wrong("semantic_fuse", None, fault)
         return fused  # type: ignore[no-any-return]
 
     def rerank(

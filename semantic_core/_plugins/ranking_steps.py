@@ -155,27 +155,29 @@ def raised_by_neighbours(
     """
     import numpy as np
 
-    best = sorted(range(len(total)), key=lambda place: -total[place])[:SMOOTHED]
+    values = np.array(total, dtype=np.float64)
+    best = np.argsort(-values, kind="stable")[:SMOOTHED]
     known = np.isfinite(vectors[:, 0])
     if len(best) < 2 or not known.any():
         return list(total)
-    middle = vectors[known].mean(axis=0)
-    rows = np.nan_to_num(vectors[best] - middle)
-    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    all_known = bool(known.all())
+    middle = (vectors if all_known else vectors[known]).mean(axis=0)
+    rows = vectors[best] - middle
+    if not all_known:
+        rows = np.nan_to_num(rows)
+    rows /= np.maximum(np.sqrt((rows * rows).sum(axis=1, keepdims=True)), 1e-12)
     alike = rows @ rows.T
-    of_document = np.array(documents)[best]
+    of_document = np.asarray(documents)[best]
     alike[of_document[:, None] == of_document[None, :]] = 0.0
     np.maximum(alike, 0.0, out=alike)
     count = min(NEIGHBOURS, len(best))
-    nearest = np.argpartition(-alike, count - 1, axis=1)[:, :count]
+    nearest = np.argpartition(alike, -count, axis=1)[:, -count:]
     weights = np.take_along_axis(alike, nearest, axis=1)
-    own = np.array([total[place] for place in best])
+    own = values[best]
     sums = weights.sum(axis=1)
     means = (weights * own[nearest]).sum(axis=1) / np.maximum(sums, 1e-12)
-    higher = np.where(sums > 1e-12, np.maximum(means - own, 0.0), 0.0)
-    raised = list(total)
-    for place, difference in zip(best, higher.tolist(), strict=True):
-        raised[place] += part * difference
+    values[best] += part * np.where(sums > 1e-12, np.maximum(means - own, 0.0), 0.0)
+    raised: list[float] = values.tolist()
     return raised
 
 
@@ -192,8 +194,10 @@ def raised_by(total: Sequence[float], shares: Sequence[float]) -> list[float]:
     return raised
 
 
-def relevance(cosine: float, words: float, full: float, title: float) -> float:
-    """How well a candidate answers the query, from 0 to 1, whatever the other candidates are.
+def relevance(
+    cosines: Sequence[float], words: Sequence[float], full: float, titles: Sequence[float]
+) -> list[float]:
+    """How well each candidate answers the query, from 0 to 1, whatever the other candidates are.
 
     It is 1 - (1 - meaning) * (1 - wording) * (1 - title): it answers by meaning, by its words or by
     its title, each independent of the others. meaning: the square of the cosine, the part of the
@@ -202,11 +206,16 @@ def relevance(cosine: float, words: float, full: float, title: float) -> float:
     of average length, and higher if they are repeated or in a short passage. title: the part of the
     title that the query covers.
 
-    words: the full-text score. full: see `trust_in_words`; if it is 0, words do not count.
+    words: the full-text scores. full: see `trust_in_words`; if it is 0, words do not count.
     """
-    meaning = min(1.0, max(0.0, cosine)) ** 2 if isfinite(cosine) else 0.0
-    missing = exp(-max(0.0, words) / full) if full > 0 else 1.0
-    return 1.0 - (1.0 - meaning) * missing * (1.0 - min(1.0, max(0.0, title)))
+    import numpy as np
+
+    meaning = np.clip(np.nan_to_num(np.asarray(cosines, dtype=np.float64)), 0.0, 1.0) ** 2
+    found = np.maximum(np.asarray(words, dtype=np.float64), 0.0)
+    missing = np.exp(-found / full) if full > 0 else np.ones(len(found))
+    untitled = 1.0 - np.clip(np.asarray(titles, dtype=np.float64), 0.0, 1.0)
+    values: list[float] = (1.0 - (1.0 - meaning) * missing * untitled).tolist()
+    return values
 
 
 def falling(values: Sequence[float]) -> list[float]:
