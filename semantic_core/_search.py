@@ -112,6 +112,7 @@ class Order:
         """Every chunk, pass by pass; a pass runs when it is needed."""
         seen: set[ChunkId | Ref] = set()
         lowest = inf
+        least = self._request.min_score or -inf  # scores of a plugin may be below 0
         for depth in DEPTHS:
             candidates = self._candidates(depth)
             ceiling = lowest  # the scores of a later pass are not above those of an earlier one
@@ -121,7 +122,7 @@ class Order:
                     seen.add(key)
                     placed = candidates.placed(id, min(score, ceiling))
                     lowest = min(lowest, placed.score)
-                    if lowest < self._request.min_score:
+                    if lowest < least:
                         return
                     yield placed
             if candidates.saw_everything:

@@ -296,22 +296,23 @@ class _Fusion:
         total = self._after_neighbours(total, trust)
         total = [round(value, DIGITS) for value in total]
         total = self._after_titles(total)
-        factors = self._recency()
-        if factors is not None:
-            pairs = zip(total, factors, strict=True)
-            total = [round(steps.logistic(value) * factor, DIGITS) for value, factor in pairs]
 
         def best_first(place: int) -> tuple[float, float, ChunkId]:
             return (-total[place], -self._titles[place], self.ids[place])
 
         order = sorted(range(len(self.ids)), key=best_first)
-        scores = self._relevance(true_scores, full, total)
+        relevance = self._relevance(true_scores, full, total)
+        scores = steps.falling([relevance[place] for place in order])
+        factors = self._recency()
         if factors is not None:
-            scores = [score * factor for score, factor in zip(scores, factors, strict=True)]
+            aged = [score * factors[place] for score, place in zip(scores, order, strict=True)]
+            newest = sorted(range(len(order)), key=lambda at: -aged[at])
+            order = [order[at] for at in newest]
+            scores = [aged[at] for at in newest]
         return Ranking(
             FUSED,
             tuple([self.ids[place] for place in order]),
-            tuple(steps.falling([scores[place] for place in order])),
+            tuple(scores),
             {step: tuple([of[place] for place in order]) for step, of in self.parts.items()},
             self.seconds,
         )

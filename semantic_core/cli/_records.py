@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 
 def results_json(results: SearchResults, *, explain: bool = False) -> dict[str, Any]:
-    """A search result. explain: add each retriever's score to every hit.
+    """A search result. explain: add each retriever's score, and what each step
+    of the ranking added, to every hit.
 
     "reason" is present if the result is degraded.
     """
@@ -58,6 +59,7 @@ def hit_json(hit: SearchHit, *, explain: bool = False) -> dict[str, Any]:
     }
     if explain:
         answer["scores"] = dict(hit.scores)
+        answer["parts"] = dict(hit.parts)
     return answer
 
 
