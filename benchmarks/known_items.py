@@ -124,7 +124,7 @@ def of_sections(name: str, sections: Sequence[Section]) -> KnownItems:
 
 
 def of_articles(name: str, sections: Sequence[Section]) -> KnownItems:
-    """Each file is a document; one heading of it, which is left out of the text, is the question."""
+    """Each file is a document; one of its headings, left out of the text, is the question."""
     files: dict[str, list[Section]] = {}
     for section in sections:
         files.setdefault(section.source, []).append(section)

@@ -54,7 +54,6 @@ PUBLIC = {
     "permissions",
     "protocols",
     "ranking",
-    "ranking",
     "remote",
     "testing",
     "types",

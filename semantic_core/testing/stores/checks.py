@@ -52,8 +52,8 @@ def store_checks(
             check(opener)
 
     The first opening of a name in a check must give an empty store. Checks of an ability that a
-    store does not have (`TextSearch`, `TextScores`, `TitleSearch`, `VectorQueue`, `BatchQueue`,
-    `Checkpoints`) are skipped with the reason.
+    store does not have (`TextSearch`, `TextScores`, `TextScale`, `TitleSearch`, `ChunkVectors`,
+    `VectorQueue`, `BatchQueue`, `Checkpoints`) are skipped with the reason.
 
     persistent: whether opening a name again after `close` gives the same store with its contents;
     checks of this are then part of the list, and so are checks with a second process, which is a

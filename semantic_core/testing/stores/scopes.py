@@ -14,7 +14,13 @@ import numpy as np
 
 from semantic_core.errors import TenantRefused, TenantRequired
 from semantic_core.filters import Filter
-from semantic_core.protocols import TextScores, TextSearch, TitleSearch
+from semantic_core.protocols import (
+    ChunkVectors,
+    TextScale,
+    TextScores,
+    TextSearch,
+    TitleSearch,
+)
 from semantic_core.testing.check import Check, expect, raises, same, same_fields
 from semantic_core.testing.stores.samples import (
     SPACE,
@@ -204,6 +210,10 @@ def _calls(store: Any, tenant: str) -> dict[str, Callable[[], object]]:
         calls["words"] = partial(store.words, "zorbak", 10, scope)
     if isinstance(store, TextScores):
         calls["score"] = partial(store.score, each.ids, "zorbak")
+    if isinstance(store, TextScale):
+        calls["full_score"] = partial(store.full_score, "zorbak", tenant)
+    if isinstance(store, ChunkVectors):
+        calls["vectors"] = partial(store.vectors, each.ids)
     if isinstance(store, TitleSearch):
         calls["titled"] = partial(store.titled, "zorbak", 10, scope)
     return calls
