@@ -23,12 +23,14 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from semantic_core.core import SemanticCore
 from semantic_core.errors import ConfigError, InputError
 from semantic_core.types import (
+    Among,
     ChunkId,
     Document,
     IngestMode,
     IngestReport,
     Mode,
     Page,
+    Passages,
     Ref,
     SearchHit,
     SearchResults,
@@ -165,6 +167,11 @@ class AsyncSemanticCore:
         offset: int = 0,
         collections: Sequence[str] | None = None,
         context: Mapping[str, Any] | None = None,
+        among: Among = None,
+        total: bool = False,
+        facets: Sequence[str] | Mapping[str, int] | None = None,
+        order_by: str | None = None,
+        passages: Passages = "best",
         min_score: float = 0.0,
         ranking: RankingOptions | Mapping[str, Any] | None = None,
     ) -> SearchResults:
@@ -178,6 +185,11 @@ class AsyncSemanticCore:
             offset=offset,
             collections=collections,
             context=context,
+            among=among,
+            total=total,
+            facets=facets,
+            order_by=order_by,
+            passages=passages,
             min_score=min_score,
             ranking=ranking,
         )
@@ -193,6 +205,7 @@ class AsyncSemanticCore:
         offset: int = 0,
         collections: Sequence[str] | None = None,
         context: Mapping[str, Any] | None = None,
+        among: Among = None,
         min_score: float = 0.0,
         ranking: RankingOptions | Mapping[str, Any] | None = None,
     ) -> SearchResults:
@@ -206,6 +219,7 @@ class AsyncSemanticCore:
             offset=offset,
             collections=collections,
             context=context,
+            among=among,
             min_score=min_score,
             ranking=ranking,
         )
@@ -239,6 +253,7 @@ class AsyncSemanticCore:
         where: Where = None,
         collections: Sequence[str] | None = None,
         context: Mapping[str, Any] | None = None,
+        among: Among = None,
     ) -> Page:
         """See `SemanticCore.documents`."""
         work = partial(
@@ -248,6 +263,7 @@ class AsyncSemanticCore:
             where=where,
             collections=collections,
             context=context,
+            among=among,
         )
         return await self.call(work)
 

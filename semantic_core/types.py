@@ -10,7 +10,7 @@ Tested by tests/kernel/test_types.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import total_ordering
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
@@ -19,6 +19,7 @@ import attrs
 
 from semantic_core._decoding import decoded
 from semantic_core._validation import (
+    Scalar,
     Value,
     check_count,
     check_metadata,
@@ -71,6 +72,9 @@ MAX_DIMENSIONS = 65_536
 Where = Mapping[str, Any] | Filter | None
 """Conditions on metadata, see `semantic_core.filters`; None for none."""
 
+Passages = Literal["best", "all"]
+PASSAGES: tuple[Passages, ...] = ("best", "all")
+
 _EMPTY: Mapping[str, Value] = {}
 
 
@@ -112,6 +116,10 @@ class Ref:
         return "/".join(part for part in (self.tenant, self.collection, self.key) if part)
 
 
+Among = Mapping[str, Iterable[object]] | Iterable[object] | None
+"""The documents that a search is limited to: refs, {collection: keys}, or keys; None for all."""
+
+
 @attrs.frozen(init=False)
 class Document:
     """A text to be found, with its title, metadata and media type.
@@ -120,7 +128,8 @@ class Document:
     title: "" if it has none. media_type: decides which plugin splits the text, for example
     "text/markdown".
     metadata: what ``where`` can filter by; a value is a str, a bool, a finite float, an int of at
-    most 64 bits, or a list of str.
+    most 64 bits, a date, or a list of str. A date or datetime is stored as text in ISO 8601, see
+    `semantic_core.filters`.
     language: a BCP 47 tag such as "en"; None if it is not known.
 
     ``Document(source_id="5", content="...", metadata={"model": "Article"})`` is another way to
@@ -330,11 +339,22 @@ class Scope:
 
     tenant: "" in a single-tenant store. collections: only these; None for all, () for none.
     filter: conditions on the metadata of the documents; the empty filter lets all pass.
+    keys: by collection, the only keys that are looked at, however many; None for all. Collections
+    that it does not name are not looked at.
     """
 
     tenant: str = ""
     collections: tuple[str, ...] | None = None
     filter: Filter = Filter()
+    keys: Mapping[str, frozenset[str]] | None = attrs.field(default=None, hash=False, repr=False)
+
+    def names(self, ref: Ref) -> bool:
+        """Whether a document with this ref may be in the scope; its metadata decides the rest."""
+        if ref.tenant != self.tenant:
+            return False
+        if self.collections is not None and ref.collection not in self.collections:
+            return False
+        return self.keys is None or ref.key in self.keys.get(ref.collection, ())
 
 
 @attrs.frozen(eq=False)
@@ -349,6 +369,9 @@ class SearchRequest:
     context: what the application gave with the search, such as ``{"user": "ann"}``; {} if nothing.
     The kernel does not read it; plugins do.
 
+    total: whether `SearchResults.total` is wanted. facets: how many values of which metadata fields
+    are wanted, for `SearchResults.facets`. order_by: a metadata field, with "-" before it for the
+    reverse; "" for the order of relevance.
     min_score: hits with a lower score are left out. ranking: how the candidates are ranked.
     coverage: how well the embedder covers the query, from 0 to 1; see `protocols.CoversTexts`.
 
@@ -365,6 +388,9 @@ class SearchRequest:
     pool: int
     vector: Vector | None = None
     context: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    total: bool = False
+    facets: Mapping[str, int] = attrs.field(factory=dict)
+    order_by: str = ""
     min_score: float = 0.0
     ranking: RankingOptions = DEFAULT_RANKING
     coverage: float = 1.0
@@ -425,6 +451,13 @@ class Ranking:
         return len(self.ids)
 
 
+class FacetCount(NamedTuple):
+    """A value of a metadata field, and the number of documents that have it."""
+
+    value: Scalar
+    documents: int
+
+
 @attrs.frozen
 class StoredChunk:
     """A chunk as a store returns it, with title and metadata of its document.
@@ -444,14 +477,15 @@ class SearchHit:
     """One chunk that a search found.
 
     score: how well it answers the query, from 0 (neither its meaning nor its words) to 1, in every
-    mode; never higher than that of the hit before it, on any page. It does not depend on the other
-    candidates, but for one thing: hits whose order differs from that of their scores share the mean
-    of these. It is 1 - (1 - meaning) * (1 - wording) * (1 - title). meaning: the square of the
-    cosine. wording: 1 - exp(-score / full), where score is that of full-text search, and full the
-    one of an average passage with every word of the query. title: the part of the title that the
-    query covers, if the title begins with it. With `Recency` it falls with age. Scores of two
-    queries can be compared as far as cosines of the embedding model can. A plugin that fuses or
-    reranks may use other scores, or another order.
+    mode; never higher than that of the hit before it, on any page, unless hits are ordered by a
+    field. It does not depend on the other candidates, but for one thing: hits whose order differs
+    from that of their scores share the mean of these. It is
+    1 - (1 - meaning) * (1 - wording) * (1 - title). meaning: the square of the cosine. wording:
+    1 - exp(-score / full), where score is that of full-text search, and full the one of an average
+    passage with every word of the query. title: the part of the title that the query covers, if the
+    title begins with it. With `Recency` it falls with age. Scores of two queries can be compared as
+    far as cosines of the embedding model can. A plugin that fuses or reranks may use other scores,
+    or another order.
     parts: by step, what it added to the sum that decides the order; for "recency", what the score
     was multiplied with. {} if the fusion does not say.
     ranks: its place in the ranking of each retriever that returned it, from 1. scores: the score
@@ -493,6 +527,17 @@ class SearchResults(Sequence[SearchHit]):
     for each retriever of a plugin ("retrieve by NAME", a part of "retrieve"), for steps of the
     fusion ("fuse by STEP", such as "fuse by feedback"; a part of "fuse"), and for each
     middleware ("middleware NAME", without the searches that it made).
+
+    total: how many documents match, on all pages together; None if it was not asked for. In a text
+    or hybrid answer these are the documents in scope that hold a word of the query. In a vector
+    answer they are all documents in scope, since every vector has a distance to the query.
+    total_is_exact: whether all pages together have exactly so many documents. It is True for a text
+    answer, of a store that counts. In a hybrid answer it is False, because documents that match by
+    their meaning alone are listed too; in a vector answer, because documents without a vector are
+    counted, but not listed.
+
+    facets: for each field that was asked for, how many of these documents have each value, the most
+    frequent values first; {} if none was asked for.
     """
 
     query: str
@@ -501,6 +546,9 @@ class SearchResults(Sequence[SearchHit]):
     degraded: bool = False
     reason: str = ""
     timings: Mapping[str, float] = attrs.field(factory=dict, hash=False)
+    total: int | None = None
+    total_is_exact: bool = False
+    facets: Mapping[str, Sequence[FacetCount]] = attrs.field(factory=dict, hash=False)
 
     @overload
     def __getitem__(self, index: int) -> SearchHit: ...

@@ -16,6 +16,9 @@ from semantic_core.errors import TenantRefused, TenantRequired
 from semantic_core.filters import Filter
 from semantic_core.protocols import (
     ChunkVectors,
+    Facets,
+    FieldOrder,
+    TextCounts,
     TextScale,
     TextScores,
     TextSearch,
@@ -214,6 +217,12 @@ def _calls(store: Any, tenant: str) -> dict[str, Callable[[], object]]:
         calls["full_score"] = partial(store.full_score, "zorbak", tenant)
     if isinstance(store, ChunkVectors):
         calls["vectors"] = partial(store.vectors, each.ids)
+    if isinstance(store, TextCounts):
+        calls["count"] = partial(store.count, "zorbak", scope)
+    if isinstance(store, Facets):
+        calls["facets"] = partial(store.facets, "zorbak", scope, {"k": 1})
+    if isinstance(store, FieldOrder):
+        calls["ordered"] = partial(store.ordered, "", scope, "k", descending=False, limit=1)
     if isinstance(store, TitleSearch):
         calls["titled"] = partial(store.titled, "zorbak", 10, scope)
     return calls
