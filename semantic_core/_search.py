@@ -19,7 +19,7 @@ import attrs
 
 from semantic_core._matches import Total, by_field, facets_of, total_of
 from semantic_core._no_embedder import WordsOnly
-from semantic_core._plugins.fusion import FUSED
+from semantic_core._plugins.fusion import FUSED, WORDS, words_relevance
 from semantic_core._validation import check_count, check_score, check_unicode, clip, described
 from semantic_core._vectors import checked_vector
 from semantic_core.errors import (
@@ -64,7 +64,7 @@ class Placed:
     score: float
     ranks: Mapping[str, int]
     scores: Mapping[str, float]
-    parts: Mapping[str, float]
+    parts: Mapping[str, float] = attrs.field(factory=dict)
 
 
 class Order:
@@ -382,7 +382,11 @@ class _OneSearch:
             with self._store.snapshot():
                 with self._timed("retrieve"):
                     found = by_field(request, self._store, size, start)
-                placed = [Placed(one.id, one.score, {}, {"words": one.score}) for one in found]
+                scores = words_relevance([one.score for one in found], request, self._store)
+                placed = []
+                for one, score in zip(found, scores, strict=True):
+                    if score >= request.min_score:
+                        placed.append(Placed(one.id, score, {}, {WORDS: one.score}))
                 with self._timed("fetch"):
                     block = self._hits(placed)
             if self._plugins.reranks and block:

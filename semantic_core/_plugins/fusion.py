@@ -114,9 +114,7 @@ class ScoreFusion:
 
         options = request.ranking
         sources = {ranking.source for ranking in rankings}
-        full = 0.0
-        if WORDS in sources and isinstance(store, TextScale):
-            full = store.full_score(request.text, request.scope.tenant)
+        full = _full_score(request, store) if WORDS in sources else 0.0
         hybrid = request.mode == "hybrid"
         evidence = Evidence(
             other_scores,
@@ -139,6 +137,22 @@ class ScoreFusion:
     ) -> Sequence[SearchHit]:
         """The hits as they are."""
         return hits
+
+
+def _full_score(request: SearchRequest, store: Store) -> float:
+    """See `Evidence.full`."""
+    if not isinstance(store, TextScale):
+        return 0.0
+    return store.full_score(request.text, request.scope.tenant)
+
+
+def words_relevance(
+    scores: Sequence[float], request: SearchRequest, store: Store
+) -> Sequence[float]:
+    """Full-text scores of candidates for a request as scores of hits, from 0 to 1."""
+    most = _full_score(request, store) or max(scores, default=0.0)
+    nothing = [0.0] * len(scores)
+    return steps.relevance(nothing, scores, most, nothing)
 
 
 def _words_of(text: str) -> Sequence[frozenset[str]]:

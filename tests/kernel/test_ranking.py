@@ -80,6 +80,20 @@ def test_hits_below_min_score_are_left_out_in_every_mode(mode: Any) -> None:
     assert not core.search("nothing like that", mode=mode, min_score=0.9)
 
 
+def test_hits_in_the_order_of_a_field_have_the_same_scores_and_the_same_cut() -> None:
+    core = opened(
+        note("a", "zorbak velquon", metadata={"year": 1}),
+        note("b", "zorbak tirefok and more", metadata={"year": 2}),
+        *others(),
+    )
+    asked = {"order_by": "-year", "mode": "text"}
+    found = core.search("zorbak velquon", **asked)
+    assert keys(found) == ["b", "a"]
+    plain = {hit.ref.key: hit.score for hit in core.search("zorbak velquon", mode="text")}
+    assert {hit.ref.key: hit.score for hit in found} == pytest.approx(plain)
+    assert keys(core.search("zorbak velquon", min_score=plain["a"] - 0.01, **asked)) == ["a"]
+
+
 def test_min_score_means_the_same_if_the_embedder_fails() -> None:
     embedder = HashEmbedder()
     core = opened(note("same", "zorbak velquon"), *others(), embedder=embedder)
