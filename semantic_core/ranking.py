@@ -2,7 +2,7 @@
 whether new documents come before old ones.
 
 ``core.search("loops", ranking={"boosts": {"title": 3}})`` sets it for one search, and
-``SemanticCore(ranking=...)`` or ``[semantic-core.ranking]`` in the settings for all of them.
+``SemanticCore(ranking=...)``, or the table ``[ranking]`` in the settings, for all of them.
 
 Tested by tests/kernel/test_ranking.py.
 """

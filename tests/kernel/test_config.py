@@ -31,6 +31,7 @@ KEYS = [
     "batch",
     "ledger",
     "search_timeout",
+    "ranking",
 ]
 
 
