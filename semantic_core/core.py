@@ -22,7 +22,6 @@ from semantic_core._config import (
     DEFAULT_EMBEDDER,
     DEFAULT_STORE,
     SEARCH_TIMEOUT,
-    WORD_ANALYSER,
     read_config,
 )
 from semantic_core._files import keep_closed, release
@@ -37,6 +36,7 @@ from semantic_core._similar import likeness_of
 from semantic_core._sync import merged, sync
 from semantic_core._typos import completions
 from semantic_core._validation import check_count, check_name, check_seconds, check_unicode, clip
+from semantic_core.analysis import WORD_ANALYSER
 from semantic_core.batch import (
     BatchManager,
     BatchRules,
@@ -61,6 +61,7 @@ from semantic_core.protocols import (
     TextSearch,
     VectorQueue,
 )
+from semantic_core.ranking import RankingOptions
 from semantic_core.types import (
     INGEST_MODES,
     PASSAGES,
@@ -141,7 +142,9 @@ class SemanticCore:
     of `BatchRules`. ledger: for a store that keeps no ledger of batch jobs and costs, the file of
     one, or a store object that does; None uses the file PATH.ledger beside the `path` of the named
     store, if the embedder costs money or takes batch jobs. keys: the keyring of the named embedder;
-    if none is named, of the one installed embedder that takes such keys.
+    if none is named, of the one installed embedder that takes such keys. ranking: how candidates
+    are ranked in every search that does not say otherwise, a `RankingOptions` or a mapping with
+    some of its fields.
 
     Use it in a ``with`` block, or `close` it. One per process is enough; it is safe to share
     between threads. Raises PluginError, ConfigError, StoreError, SpaceMismatch, AnalyserMismatch.
@@ -168,6 +171,7 @@ class SemanticCore:
         ledger: str | Path | Store | None = None,
         keys: object | None = None,
         reanalyse: bool = False,
+        ranking: RankingOptions | Mapping[str, Any] | None = None,
     ) -> None:
         goals = freshness_goals(freshness)
         spendable = Budget.of(budget)
@@ -175,6 +179,7 @@ class SemanticCore:
         if not isinstance(multi_tenant, bool | None):
             raise InputError(f"multi_tenant must be True, False or None, got {clip(multi_tenant)}.")
         limit = check_seconds("search_timeout", search_timeout)
+        self._ranking = RankingOptions.of(ranking)
         self._plugins = Plugins.load(plugins, plugin_options, search_timeout=limit)
         given = {"path": path, "multi_tenant": multi_tenant, **(store_options or {})}
         options = {name: value for name, value in given.items() if value is not None}
@@ -366,6 +371,8 @@ class SemanticCore:
         facets: Sequence[str] | Mapping[str, int] | None = None,
         order_by: str | None = None,
         passages: Passages = "best",
+        min_score: float = 0.0,
+        ranking: RankingOptions | Mapping[str, Any] | None = None,
         syntax: Syntax = "plain",
         fields: Sequence[str] = (),
         typos: Typos = "suggest",
@@ -386,6 +393,10 @@ class SemanticCore:
         documents that hold a word of the query are listed in this order, those without the field
         last, and their meaning has no say. passages: "best" gives the best passage of each
         document, "all" every passage as a hit of its own, like `search_chunks`.
+
+        min_score: hits with a lower score are left out; 0 shows all. See `SearchHit.score`.
+        ranking: what to change of how the index ranks, a mapping with fields of `RankingOptions`,
+        such as ``{"boosts": {"title": 3}}``.
 
         syntax: "plain" reads the query as words, whatever is in it; "query" reads what people type
         into a search box: ``"exact words"``, ``word*``, ``-word``, ``field:word``, ``OR``, see
@@ -413,6 +424,8 @@ class SemanticCore:
                 total=_checked_flag("total", total),
                 facets=checked_facets(facets),
                 order_by=checked_order(order_by),
+                min_score=min_score,
+                ranking=RankingOptions.of(ranking, self._ranking),
             )
             return self._search(request, reading, per_document=per_document)
 
@@ -428,6 +441,8 @@ class SemanticCore:
         collections: Sequence[str] | None = None,
         context: Mapping[str, Any] | None = None,
         among: Among = None,
+        min_score: float = 0.0,
+        ranking: RankingOptions | Mapping[str, Any] | None = None,
         syntax: Syntax = "plain",
         fields: Sequence[str] = (),
         typos: Typos = "suggest",
@@ -437,7 +452,15 @@ class SemanticCore:
             reading = QueryReading(syntax, fields, typos)
             scope = self._scope(where, collections, context, among)
             request = SearchRequest(
-                query, scope, mode, limit, offset, DEPTHS[0], context=_checked_context(context)
+                query,
+                scope,
+                mode,
+                limit,
+                offset,
+                DEPTHS[0],
+                context=_checked_context(context),
+                min_score=min_score,
+                ranking=RankingOptions.of(ranking, self._ranking),
             )
             return self._search(request, reading, per_document=False)
 
@@ -510,6 +533,7 @@ class SemanticCore:
                 DEPTHS[0],
                 vector=vector,
                 context=_checked_context(context),
+                ranking=self._ranking,
             )
             found = self._search(request, QueryReading(typos="ignore"), per_document=True)
             others = [hit for hit in found.hits if hit.ref != wanted]
