@@ -29,7 +29,13 @@ from semantic_core._parts import Together, with_obsolete
 from semantic_core._plugins.host import Plugins
 from semantic_core._search import DEPTHS, Search
 from semantic_core._sync import merged, sync
-from semantic_core._validation import check_count, check_name, check_seconds, clip
+from semantic_core._validation import (
+    check_count,
+    check_languages,
+    check_name,
+    check_seconds,
+    clip,
+)
 from semantic_core.batch import (
     BatchManager,
     BatchRules,
@@ -93,6 +99,8 @@ class SemanticCore:
     `protocols.Embedder`. embedder=None, or "none" where None means "not given", creates an index
     without vectors: documents are found by full-text search only, no passage waits for a vector,
     and ``mode="hybrid"`` is ``"text"``.
+    languages: of the texts, as ISO 639 codes ("en"); empty if that is not known. They choose no
+    embedder; ``semantic-core doctor`` compares them with those that the embedder was made for.
     path: of the named store. multi_tenant: whether a new store separates tenants; None uses the
     setting of the store, False for a new one. store_options, embedder_options: for the named ones,
     see ``semantic-core plugins show NAME``. max_chars: longest chunk in characters; None uses the
@@ -119,6 +127,7 @@ class SemanticCore:
         *,
         store: str | Store = DEFAULT_STORE,
         embedder: str | Embedder | None = _UNSET_EMBEDDER,
+        languages: Sequence[str] = (),
         path: str | Path | None = None,
         multi_tenant: bool | None = None,
         store_options: Mapping[str, Any] | None = None,
@@ -133,6 +142,7 @@ class SemanticCore:
         ledger: str | Path | Store | None = None,
         keys: object | None = None,
     ) -> None:
+        self.languages = check_languages(languages)
         goals = freshness_goals(freshness)
         spendable = Budget.of(budget)
         rules = BatchRules.of(batch)

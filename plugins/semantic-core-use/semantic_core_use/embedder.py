@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from semantic_core.types import Vector, Vectors
 
 DIMENSIONS: Final = 512
-LANGUAGES: Final = frozenset("ar de en es fr it ja ko nl pl pt ru th tr zh".split())
+LANGUAGES: Final = frozenset(
+    ("ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "th", "tr", "zh")
+)
 """ISO 639-1 codes of the languages the model was trained on; "zh" stands for Chinese in simplified
 and in traditional characters.
 """
@@ -48,8 +50,9 @@ class UseEmbedder:
     installed wheel. A text and its translation have similar vectors.
 
     A vector has 512 numbers and length 1. Documents and queries are embedded in the same way, in
-    lower case: the model takes a text in capitals for another one. A text longer than `WINDOW` has the mean of the vectors of its parts, weighted by their length.
-    The same text has the same vector, alone or in a batch, up to the rounding of float32.
+    lower case: the model takes a text in capitals for another one. A text longer than `WINDOW` has
+    the mean of the vectors of its parts, weighted by their length. The same text has the same
+    vector, alone or in a batch, up to the rounding of float32.
 
     Vocabulary and weights are read when they are first needed: about a second, and 120 MB. Safe to
     use from several threads and in a process that was forked.

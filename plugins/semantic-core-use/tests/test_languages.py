@@ -58,9 +58,7 @@ def test_a_question_finds_the_passage_in_english(embedder: UseEmbedder, language
 @pytest.mark.parametrize("language", sorted(QUESTIONS))
 def test_an_index_finds_them_with_its_defaults(embedder: UseEmbedder, language: str) -> None:
     with SemanticCore(store="memory", embedder=embedder) as core:
-        core.ingest(
-            Document(Ref("notes", str(place)), text) for place, text in enumerate(PASSAGES)
-        )
+        core.ingest(Document(Ref("notes", str(place)), text) for place, text in enumerate(PASSAGES))
         found = [core.search(text, limit=1).hits[0].ref.key for text in QUESTIONS[language]]
     hits = sum(key == str(place) for place, key in enumerate(found))
     assert hits >= LEAST, found
