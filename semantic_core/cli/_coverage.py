@@ -96,9 +96,9 @@ def _remedy(model: str) -> str:
 def _sample(store: Store, scope: Scope) -> Iterator[str]:
     """The beginnings of documents that are spread over this part of the store."""
     total = store.documents(scope, limit=0).total
-    size = -(-min(total, MOST_DOCUMENTS) // PLACES)
+    size = max(1, -(-min(total, MOST_DOCUMENTS) // PLACES))
     step = max(size, total // PLACES)
-    for offset in range(0, total if size else 0, step):
+    for offset in range(0, total, step):
         for summary in store.documents(scope, offset, size):
             yield from _beginning(store, summary.ref)
 
