@@ -39,6 +39,9 @@ TABLE = "semantic-core"
 ENVIRONMENT = "SEMANTIC_CORE_"
 DEFAULT_STORE = "sqlite"
 DEFAULT_EMBEDDER = "wordllama"
+DEFAULT_ANALYSER = "languages"
+"""The analyser that is used if its plugin is installed, and `WORD_ANALYSER` if not."""
+WORD_ANALYSER = "words"
 SEARCH_TIMEOUT = 10
 """Seconds that the retriever of a plugin may take in one search, unless a setting says otherwise:
 longer than a service usually takes, and not longer than a person waits.
@@ -115,7 +118,7 @@ def _languages(value: Any) -> list[str]:
     try:
         return list(check_languages(value))
     except InputError:
-        raise TypeError(f"a list of language codes such as {LANGUAGES_EXAMPLE}") from None
+        raise TypeError(f"a list of ISO codes such as {LANGUAGES_EXAMPLE}") from None
 
 
 def _options(value: Any) -> dict[str, Any]:
@@ -144,6 +147,7 @@ _KEYS: Mapping[str, tuple[Callable[[Any], Any], Any]] = {
     "path": (_path, None),
     "store": (_object_or_name, DEFAULT_STORE),
     "embedder": (_object_or_name, DEFAULT_EMBEDDER),
+    "analyser": (_object_or_name, None),
     "languages": (_languages, []),
     "multi_tenant": (_bool, None),
     "max_chars": (_count, None),

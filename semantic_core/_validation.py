@@ -151,7 +151,7 @@ def check_languages(languages: object) -> tuple[str, ...]:
         codes[code] = None
     if given is None:
         raise InputError(
-            f"languages must be a list of ISO 639 codes, got {clip(languages)}.",
+            f"languages must be a list of ISO codes, got {clip(languages)}.",
             hint=f"For example {LANGUAGES_EXAMPLE}.",
         )
     return tuple(codes)

@@ -1,5 +1,6 @@
 """How texts become terms where no plugin does it: `WordAnalyser`; and `analyse`, which analyses
-many texts at once with any analyser.
+many texts at once with any analyser. `analyser_mismatch` is the error of every store whose index
+was made with another one.
 
 Tested by tests/kernel/test_analysis.py.
 """
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
+from semantic_core.errors import AnalyserMismatch
 from semantic_core.protocols import AnalysedTexts, BulkAnalyser
 from semantic_core.types import Token, Word
 
@@ -27,6 +29,8 @@ MOST_REMEMBERED = 200_000
 
 def folded(word: str) -> str:
     """The word without upper case, accents and other marks: "Café" and "CAFE\u0301" are "cafe"."""
+    if word.isascii():
+        return word.lower()
     decomposed = unicodedata.normalize("NFKD", word.casefold())
     bare = "".join(letter for letter in decomposed if unicodedata.category(letter) not in _MARKS)
     return unicodedata.normalize("NFC", bare.casefold()) or word
@@ -103,4 +107,13 @@ def analyse(
             terms.append(numbers.setdefault(word, len(numbers)))
     return AnalysedTexts(
         np.array(counts, dtype=np.int64), np.array(terms, dtype=np.int32), tuple(numbers)
+    )
+
+
+def analyser_mismatch(stored: str, given: str) -> AnalyserMismatch:
+    """The error for an index that was made with another analyser. stored, given: identities."""
+    return AnalyserMismatch(
+        f"The full-text index was made with the analyser {stored!r}, and {given!r} is in use.",
+        hint="To make it anew, which needs no embedder: semantic-core reanalyse. Else choose the "
+        "analyser and the languages that it was made with.",
     )

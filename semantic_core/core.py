@@ -16,9 +16,11 @@ import attrs
 
 from semantic_core._announcer import Announcer
 from semantic_core._config import (
+    DEFAULT_ANALYSER,
     DEFAULT_EMBEDDER,
     DEFAULT_STORE,
     SEARCH_TIMEOUT,
+    WORD_ANALYSER,
     read_config,
 )
 from semantic_core._files import keep_closed, release
@@ -52,7 +54,14 @@ from semantic_core.errors import (
     TenantRequired,
 )
 from semantic_core.filters import Filter
-from semantic_core.protocols import BatchEmbedder, BatchQueue, Priced, TextSearch, VectorQueue
+from semantic_core.protocols import (
+    AnalysesText,
+    BatchEmbedder,
+    BatchQueue,
+    Priced,
+    TextSearch,
+    VectorQueue,
+)
 from semantic_core.types import (
     INGEST_MODES,
     WORDS_ONLY,
@@ -74,7 +83,7 @@ from semantic_core.types import (
 
 if TYPE_CHECKING:
     from semantic_core._plugins.records import PluginInfo
-    from semantic_core.protocols import Embedder, Follower, Outbox, Source, Store
+    from semantic_core.protocols import Analyser, Embedder, Follower, Outbox, Source, Store
 
 
 class _Unset(str):
@@ -99,8 +108,13 @@ class SemanticCore:
     `protocols.Embedder`. embedder=None, or "none" where None means "not given", creates an index
     without vectors: documents are found by full-text search only, no passage waits for a vector,
     and ``mode="hybrid"`` is ``"text"``.
-    languages: of the texts, as ISO 639 codes ("en"); empty if that is not known. They choose no
-    embedder; ``semantic-core doctor`` compares them with those that the embedder was made for.
+    analyser: the name of an installed one, or an object that implements `protocols.Analyser`. It
+    splits texts and queries into the terms of full-text search. None uses "languages" if its plugin
+    is installed, else "words"; and "words" for an index that was made with it.
+    languages: ISO codes of the languages that texts and queries are in, for a named analyser; () if
+    they are not known. An index keeps the analyser and the languages it was made with;
+    ``semantic-core doctor`` compares them with those that the embedder was made for. reanalyse:
+    make its full-text index anew if they are others; without it, AnalyserMismatch is raised.
     path: of the named store. multi_tenant: whether a new store separates tenants; None uses the
     setting of the store, False for a new one. store_options, embedder_options: for the named ones,
     see ``semantic-core plugins show NAME``. max_chars: longest chunk in characters; None uses the
@@ -119,7 +133,7 @@ class SemanticCore:
     if none is named, of the one installed embedder that takes such keys.
 
     Use it in a ``with`` block, or `close` it. One per process is enough; it is safe to share
-    between threads. Raises PluginError, ConfigError, StoreError, SpaceMismatch.
+    between threads. Raises PluginError, ConfigError, StoreError, SpaceMismatch, AnalyserMismatch.
     """
 
     def __init__(
@@ -127,6 +141,7 @@ class SemanticCore:
         *,
         store: str | Store = DEFAULT_STORE,
         embedder: str | Embedder | None = _UNSET_EMBEDDER,
+        analyser: str | Analyser | None = None,
         languages: Sequence[str] = (),
         path: str | Path | None = None,
         multi_tenant: bool | None = None,
@@ -141,6 +156,7 @@ class SemanticCore:
         batch: Mapping[str, Any] | BatchRules | None = None,
         ledger: str | Path | Store | None = None,
         keys: object | None = None,
+        reanalyse: bool = False,
     ) -> None:
         self.languages = check_languages(languages)
         goals = freshness_goals(freshness)
@@ -160,12 +176,14 @@ class SemanticCore:
         named, settings = self._with_keys(embedder, embedder_options or {}, keys)
         self.embedder = self._embedder_of(named, settings)
         self._max_chars = self._limit(max_chars)
+        self.analyser = self._analyser_of(analyser, self.languages)
         self.store = self._store_of(store, options)
         self._announcer = Announcer(self._plugins, self.store)
         self._rules: dict[str, Any] = {"goals": goals, "budget": spendable, "rules": rules}
         with ExitStack() as opened:
             if self.store is not store:
                 opened.callback(self.store.close)
+            self._hand_over(analyser is not None, anew=reanalyse)
             self._separate = self._ledger_beside(ledger, options.get("path"))
             self._batches = BatchManager(
                 self.store,
@@ -191,6 +209,7 @@ class SemanticCore:
         *,
         usually: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None,
         keys: object | None = None,
+        reanalyse: bool = False,
         **overrides: Any,
     ) -> Self:
         """Create a client from settings: argument > ``SEMANTIC_CORE_*`` > semantic-core.toml or
@@ -198,7 +217,7 @@ class SemanticCore:
 
         config: the file to read; None searches for it from the working folder upward. usually:
         settings that apply if no setting names the store or its path; a function is called only
-        then. keys, overrides: as for the class; None is "not given", so an index without embedder
+        then. keys, reanalyse, overrides: as for the class; None is "not given", so an index without embedder
         is ``embedder="none"``. Raises ConfigError for an unknown key or a value of the wrong kind.
         """
         settings = read_config(config, overrides)
@@ -209,7 +228,7 @@ class SemanticCore:
         values = dict(settings.values)
         if settings.sources["embedder"] == "default":
             del values["embedder"]
-        return cls(**values, keys=keys)
+        return cls(**values, keys=keys, reanalyse=reanalyse)
 
     def tenant(self, name: str) -> Self:
         """A client of the same index that is restricted to one tenant.
@@ -252,6 +271,7 @@ class SemanticCore:
         twin = type(self).__new__(type(self))
         twin.__dict__.update(self.__dict__)
         twin.store = MemoryStore(self.embedder.space, multi_tenant=self.store.multi_tenant)
+        twin.store.use_analyser(self.analyser)
         twin._separate = None
         twin._announcer = Announcer(self._plugins, twin.store)
         twin._batches = BatchManager(
@@ -650,6 +670,43 @@ class SemanticCore:
                 "embedder that is given by its name."
             )
         return embedder
+
+    def _analyser_of(self, analyser: str | Analyser | None, languages: Sequence[str]) -> Analyser:
+        if analyser is None:
+            offered = DEFAULT_ANALYSER in self._plugins.analysers
+            analyser = DEFAULT_ANALYSER if offered or languages else WORD_ANALYSER
+        if isinstance(analyser, str):
+            return self._plugins.create_analyser(analyser, languages)
+        if languages:
+            raise InputError(
+                "The analyser is given as an object; languages can only be set for an analyser "
+                "that is given by its name."
+            )
+        return analyser
+
+    def _hand_over(self, is_named: bool, *, anew: bool) -> None:
+        """Let the store use the analyser. is_named: whether the user named it. anew: whether an
+        index that was made with another one is made anew. Languages alone are no reason to refuse a
+        store that takes no analyser: they are said for the embedder, too.
+        """
+        if not isinstance(self.store, AnalysesText):
+            if is_named:
+                raise ConfigError(
+                    f"{type(self.store).__name__} splits texts into words itself, so it takes no "
+                    "analyser.",
+                    hint="Leave analyser out, or use another store.",
+                )
+            return
+        made_with = self.store.text_analyser
+        if made_with is not None and made_with != self.analyser.identity:
+            words = self._plugins.create_analyser(WORD_ANALYSER, ())
+            if anew:
+                self.store.reanalyse(self.analyser)
+                return
+            is_chosen = is_named or bool(self.languages)
+            if not is_chosen and made_with == words.identity:
+                self.analyser = words
+        self.store.use_analyser(self.analyser)
 
     def _store_of(self, store: str | Store, options: Mapping[str, Any]) -> Store:
         try:

@@ -36,6 +36,7 @@ from semantic_core._jobs import (
 )
 from semantic_core._memory.queue import Chunked, Contents, LedgerState, MemoryJobLedger
 from semantic_core._validation import Value, clip
+from semantic_core.analysis import analyser_mismatch
 from semantic_core.errors import StoreMisuse, TenantRefused, TenantRequired, VectorInvalid
 from semantic_core.types import (
     ChunkId,
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from semantic_core.protocols import Scores
+    from semantic_core.protocols import Analyser, Scores
     from semantic_core.types import Vector
 
     Direction = NDArray[np.float64]
@@ -121,7 +122,8 @@ class _State:
     """Everything in the store.
 
     stamps: of refs that were ever written or removed with one. checkpoints: by the name of their
-    source. identity: which index it is. revisions: by tenant, "" for the whole store.
+    source. identity: which index it is. revisions: by tenant, "" for the whole store. analyser: of
+    the words of all rows; None for the words of this store.
     """
 
     documents: Mapping[Ref, _Stored] = attrs.field(factory=dict)
@@ -131,6 +133,7 @@ class _State:
     checkpoints: Mapping[str, str] = attrs.field(factory=dict)
     identity: str = attrs.field(factory=_new_identity)
     revisions: Mapping[str, str] = attrs.field(factory=dict)
+    analyser: Analyser | None = None
 
 
 def open_memory(
@@ -145,10 +148,12 @@ def open_memory(
 
 
 class MemoryStore:
-    """Store, TextScores, TitleSearch, Checkpoints and BatchQueue in the memory of this process.
+    """Store, AnalysesText, TextScores, TitleSearch, Checkpoints and BatchQueue in the memory of this
+    process.
 
     A search reads everything, so the store is made for thousands of chunks. The ledger of batch
-    jobs is a `MemoryJobLedger`.
+    jobs is a `MemoryJobLedger`. Until it is given an analyser, words are runs of letters and digits
+    in lower case.
     """
 
     def __init__(self, space: Space, *, multi_tenant: bool = False) -> None:
@@ -196,6 +201,35 @@ class MemoryStore:
         with self._writing:
             self._state = attrs.evolve(self._latest(), identity=_new_identity())
             return self._state.identity
+
+    @property
+    def text_analyser(self) -> str | None:
+        """See `AnalysesText`."""
+        analyser = self._reading().analyser
+        return None if analyser is None else analyser.identity
+
+    def use_analyser(self, analyser: Analyser) -> None:
+        """See `AnalysesText.use_analyser`."""
+        with self._writing:
+            state = self._latest()
+            made_with = state.analyser
+            if made_with is None or not state.documents:
+                self.reanalyse(analyser)
+            elif made_with.identity != analyser.identity:
+                raise analyser_mismatch(made_with.identity, analyser.identity)
+
+    def reanalyse(self, analyser: Analyser) -> None:
+        """See `AnalysesText.reanalyse`."""
+        with self._writing:
+            state = self._latest()
+            documents = {}
+            for ref, stored in state.documents.items():
+                rows = []
+                for row in stored.rows:
+                    words = _counted(row.entry.passage, stored.document.language, analyser)
+                    rows.append(attrs.evolve(row, words=words))
+                documents[ref] = attrs.evolve(stored, rows=tuple(rows))
+            self._state = attrs.evolve(state, documents=documents, analyser=analyser)
 
     def checkpoints(self) -> Mapping[str, str]:
         """See `Checkpoints.checkpoints`."""
@@ -268,7 +302,7 @@ class MemoryStore:
                         known[entry.fingerprint] = entry.vector
                 rows = []
                 for number, entry in enumerate(entries, start=written):
-                    words = Counter(_words(entry.passage))
+                    words = _counted(entry.passage, document.language, state.analyser)
                     rows.append(_Row(_filled(entry, known), number, words))
                 before = documents.get(ref)
                 created_at = before.created_at if before else now
@@ -667,12 +701,12 @@ class MemoryStore:
 
     def _bm25(self, text: str, tenant: str) -> Callable[[_Row], float]:
         """The score of a row of this tenant for the words of a text; 0 if it has none of them."""
-        repeats = Counter(_words(text))
+        repeats = Counter(_wanted(text, self._reading().analyser))
         rows = self._rows(Scope(tenant))
         average = sum(row.words.total() for row in rows) / max(1, len(rows))
-        weights: dict[str, float] = {}
+        weights: dict[tuple[str, ...], float] = {}
         for word in list(repeats)[:MOST_WORDS]:
-            holders = sum(word in row.words for row in rows)
+            holders = sum(_count(row, word) > 0 for row in rows)
             idf = 0.0
             if holders:
                 idf = max(LEAST_IDF, log((len(rows) - holders + 0.5) / (holders + 0.5)))
@@ -680,10 +714,11 @@ class MemoryStore:
 
         def score(row: _Row) -> float:
             total = 0.0
-            for word in sorted(weights.keys() & row.words.keys()):
-                length = K1 * (1 - B + B * row.words.total() / average)
-                count = row.words[word]
-                total += weights[word] * count * (K1 + 1) / (count + length)
+            for word in sorted(weights):
+                count = _count(row, word)
+                if count:
+                    length = K1 * (1 - B + B * row.words.total() / average)
+                    total += weights[word] * count * (K1 + 1) / (count + length)
             return total
 
         return score
@@ -744,6 +779,28 @@ class MemoryStore:
 
 def _words(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
+
+
+def _counted(passage: str, language: str | None, analyser: Analyser | None) -> Counter[str]:
+    """How often each word is in a passage."""
+    if analyser is None:
+        return Counter(_words(passage))
+    return Counter(token.term for token in analyser.tokens(passage, language or None))
+
+
+def _count(row: _Row, word: tuple[str, ...]) -> int:
+    """How often a word, with its alternatives, is in a row."""
+    return sum(row.words[term] for term in word)
+
+
+def _wanted(text: str, analyser: Analyser | None) -> list[tuple[str, ...]]:
+    """The words of a query, each with its alternatives."""
+    if analyser is None:
+        return [(word,) for word in _words(text)]
+    groups: dict[int, list[str]] = {}
+    for token in analyser.query_tokens(text):
+        groups.setdefault(token.position, []).append(token.term)
+    return [tuple(dict.fromkeys(terms)) for terms in groups.values()]
 
 
 def _vectors(state: _State) -> dict[str, Vector]:

@@ -33,8 +33,9 @@ path = {path}
 # store = "sqlite"
 {embedder}        # or "none": full-text search only
 
-# Languages of the texts, as ISO 639 codes.
+# Languages of the texts, as ISO 639 codes, and what splits texts into the terms of full-text search.
 {languages}
+# analyser = "languages"        # or "words", which knows no language
 
 # Whether a new index separates tenants. An existing index keeps its setting.
 # multi_tenant = false

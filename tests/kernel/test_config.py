@@ -124,7 +124,7 @@ def test_a_file_can_be_named_by_argument_or_environment(tmp_path: Path) -> None:
             "",
             {},
             {"zzz": "x"},
-            "There are batch, budget, embedder, embedder_options, freshness, languages, ledger",
+            "There are analyser, batch, budget, embedder, embedder_options, freshness, languages",
         ),
         ("max_chars = 'many'", {}, {}, "max_chars must be a whole number from 1, got 'many'"),
         ("max_chars = true", {}, {}, "max_chars must be a whole number"),
