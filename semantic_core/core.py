@@ -112,9 +112,9 @@ class SemanticCore:
     splits texts and queries into the terms of full-text search. None uses "languages" if its plugin
     is installed, else "words"; and "words" for an index that was made with it.
     languages: ISO codes of the languages that texts and queries are in, for a named analyser; () if
-    they are not known. An index keeps the analyser and the languages it was made with;
-    ``semantic-core doctor`` compares them with those that the embedder was made for. reanalyse:
-    make its full-text index anew if they are others; without it, AnalyserMismatch is raised.
+    they are not known. An index keeps the analyser and the languages it was made with; others raise
+    AnalyserMismatch. ``semantic-core doctor`` compares them with those that the embedder was made
+    for. reanalyse: make the full-text index anew with these, now.
     path: of the named store. multi_tenant: whether a new store separates tenants; None uses the
     setting of the store, False for a new one. store_options, embedder_options: for the named ones,
     see ``semantic-core plugins show NAME``. max_chars: longest chunk in characters; None uses the
@@ -183,7 +183,7 @@ class SemanticCore:
         with ExitStack() as opened:
             if self.store is not store:
                 opened.callback(self.store.close)
-            self._hand_over(analyser is not None, anew=reanalyse)
+            self._hand_over(is_named=analyser is not None, anew=reanalyse)
             self._separate = self._ledger_beside(ledger, options.get("path"))
             self._batches = BatchManager(
                 self.store,
@@ -217,8 +217,9 @@ class SemanticCore:
 
         config: the file to read; None searches for it from the working folder upward. usually:
         settings that apply if no setting names the store or its path; a function is called only
-        then. keys, reanalyse, overrides: as for the class; None is "not given", so an index without embedder
-        is ``embedder="none"``. Raises ConfigError for an unknown key or a value of the wrong kind.
+        then. keys, reanalyse, overrides: as for the class; None is "not given", so an index without
+        embedder is ``embedder="none"``. Raises ConfigError for an unknown key or a value of the
+        wrong kind.
         """
         settings = read_config(config, overrides)
         unsaid = settings.sources["store"] == settings.sources["path"] == "default"
@@ -684,27 +685,27 @@ class SemanticCore:
             )
         return analyser
 
-    def _hand_over(self, is_named: bool, *, anew: bool) -> None:
-        """Let the store use the analyser. is_named: whether the user named it. anew: whether an
-        index that was made with another one is made anew. Languages alone are no reason to refuse a
-        store that takes no analyser: they are said for the embedder, too.
+    def _hand_over(self, *, is_named: bool, anew: bool) -> None:
+        """Let the store use the analyser. is_named: whether the user named it. anew: whether the
+        full-text index is made anew. Languages alone are no reason to refuse a store that takes no
+        analyser: they are said for the embedder, too.
         """
         if not isinstance(self.store, AnalysesText):
-            if is_named:
+            if is_named or anew:
                 raise ConfigError(
                     f"{type(self.store).__name__} splits texts into words itself, so it takes no "
                     "analyser.",
                     hint="Leave analyser out, or use another store.",
                 )
             return
+        if anew:
+            self.store.reanalyse(self.analyser)
+            return
         made_with = self.store.text_analyser
-        if made_with is not None and made_with != self.analyser.identity:
+        is_chosen = is_named or bool(self.languages)
+        if not is_chosen and made_with is not None and made_with != self.analyser.identity:
             words = self._plugins.create_analyser(WORD_ANALYSER, ())
-            if anew:
-                self.store.reanalyse(self.analyser)
-                return
-            is_chosen = is_named or bool(self.languages)
-            if not is_chosen and made_with == words.identity:
+            if made_with == words.identity:
                 self.analyser = words
         self.store.use_analyser(self.analyser)
 

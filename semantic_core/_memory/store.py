@@ -148,8 +148,8 @@ def open_memory(
 
 
 class MemoryStore:
-    """Store, AnalysesText, TextScores, TitleSearch, Checkpoints and BatchQueue in the memory of this
-    process.
+    """Store, AnalysesText, TextScores, TitleSearch, Checkpoints and BatchQueue in the memory of
+    this process.
 
     A search reads everything, so the store is made for thousands of chunks. The ledger of batch
     jobs is a `MemoryJobLedger`. Until it is given an analyser, words are runs of letters and digits

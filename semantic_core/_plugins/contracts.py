@@ -39,7 +39,7 @@ _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*
 
 
 def offer_fault(offer: Any, made_by: str = "factory") -> str:
-    """Check an offer of stores, embedders or analysers. made_by: what the values are called in messages."""
+    """Check an offer of stores, embedders or analysers. made_by: what messages call the values."""
     if not isinstance(offer, Mapping):
         return f"wanted {{name: {made_by}}}, got {named(offer)}"
     for name, function in offer.items():

@@ -81,8 +81,8 @@ class OfferedReader(NamedTuple):
 
 
 class Providers:
-    """Stores, embedders and analysers by name, and readers by suffix and media type. Every plugin is asked
-    once, when this is made.
+    """Stores, embedders and analysers by name, and readers by suffix and media type. Every plugin
+    is asked once, when this is made.
 
     infos: the given ones, with what each plugin provides, and with the faults in what it offers.
     suffixes: of the files that plugins read, in lower case.

@@ -20,6 +20,7 @@ KEYS = [
     "path",
     "store",
     "embedder",
+    "analyser",
     "languages",
     "multi_tenant",
     "max_chars",

@@ -289,9 +289,7 @@ def run_terms(run: str, choice: Choice) -> tuple[RunTerm, ...]:
     return tuple(terms)
 
 
-def _piece_terms(
-    run: str, piece: Piece, choice: Choice
-) -> list[tuple[str, int, int]]:
+def _piece_terms(run: str, piece: Piece, choice: Choice) -> list[tuple[str, int, int]]:
     start, end, is_word, names, parts = piece
     word = run[start:end]
     terms = []

@@ -14,7 +14,7 @@ import os
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +30,6 @@ from semantic_core_languages.characters import (
     SYLLABLE,
     WORD,
     classes,
-    lowered,
-    plain,
 )
 from semantic_core_languages.detection import MOST_WORDS, Detector
 from semantic_core_languages.runs import MOST_CHARS
@@ -190,9 +188,7 @@ class Spellings:
             open_ = open_[(found != _UNKNOWN) & (self._hashes[found] != hashes[open_])]
         return numbers
 
-    def _add(
-        self, codes: Numbers, starts: Numbers, ends: Numbers, hashes: Hashes
-    ) -> Numbers:
+    def _add(self, codes: Numbers, starts: Numbers, ends: Numbers, hashes: Hashes) -> Numbers:
         """Number new runs, each with a hash of its own."""
         first = len(self.runs)
         lengths = ends - starts
@@ -253,7 +249,7 @@ def _ranges(starts: Numbers, lengths: Numbers) -> Numbers:
     return np.repeat(starts - ends + lengths, lengths) + np.arange(total)
 
 
-def _grown(array: NDArray[np.generic], length: int) -> NDArray[np.generic]:
+def _grown(array: NDArray[Any], length: int) -> NDArray[Any]:
     """The array, or a copy that has room for so many."""
     if length <= len(array):
         return array
@@ -314,11 +310,11 @@ class _Memory:
         self.words: list[Word] = []
         self.numbers: dict[Word, int] = {}
         self.terms: dict[Choice, _Terms] = {}
-        self._detector = detector
         self._points = np.zeros(0, dtype=np.int32)
         self._scored = 0
-        self._row_of: dict[tuple[int, ...], int] = {}
-        self._rows: list[tuple[int, ...]] = []
+        nothing = (0,) * len(detector.languages) if detector else ()
+        self._row_of: dict[tuple[int, ...], int] = {nothing: 0}
+        self._rows: list[tuple[int, ...]] = [nothing]
 
     def word(self, surface: str, term: str) -> int:
         """The number of a word."""
@@ -342,7 +338,7 @@ class _Memory:
                 if row == len(self._rows):
                     self._rows.append(points)
                 rows.append(row)
-            self._points = np.asarray(_grown(self._points, len(runs)))
+            self._points = _grown(self._points, len(runs))
             self._points[self._scored : len(runs)] = rows
             self._scored = len(runs)
         return self._points, _packed(self._rows)
@@ -400,16 +396,14 @@ class _Call:
             found = self._round(texts[first:last], languages[first:last])
             counts.append(found[0])
             terms.append(self._returned(found[1]))
-        return AnalysedTexts(
-            np.concatenate(counts), np.concatenate(terms), tuple(self._vocabulary)
-        )
+        return AnalysedTexts(np.concatenate(counts), np.concatenate(terms), tuple(self._vocabulary))
 
     def _returned(self, numbers: Numbers) -> NDArray[np.int32]:
         """The same words by their numbers in the vocabulary that is returned."""
         words = self._memory.words
         if len(self._given) < len(words):
             known = len(self._given)
-            self._given = np.asarray(_grown(self._given, len(words)))
+            self._given = _grown(self._given, len(words))
             self._given[known:] = _UNKNOWN
         new = np.zeros(len(words), dtype=bool)
         new[numbers] = True

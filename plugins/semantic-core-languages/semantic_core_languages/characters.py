@@ -41,7 +41,8 @@ _IDEOGRAPHS = (
     (0xF900, 0xFAFF),
     (0x20000, 0x323AF),
 )
-"""First and last code points of Han, Unicode 15, ``Blocks.txt``; with the repetition mark and zero."""
+"""First and last code points of Han, ``Blocks.txt`` of Unicode 15; also the mark of repetition.
+"""
 _SYLLABLES = (
     (0x0E01, 0x0E3A),  # Thai, without the sign of the currency and digits
     (0x0E40, 0x0E4E),

@@ -12,65 +12,75 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 FUNCTION_WORDS = {
-    "en": "the of and to in is that for it was on with as are by be this from at which or have not "
-    "an were has but they you we he she his her their its if can will would there been more when "
-    "who what so about into than them these some could other do how any after only also all out "
-    "up no may my your our between where while each such through over then had did does i a",
-    "de": "der die das und in den von zu mit sich des auf für ist im dem nicht ein eine als auch es "
-    "an werden aus er hat dass sie nach wird bei einer um am sind noch wie einem über einen so zum "
-    "haben nur oder aber vor zur bis mehr durch man sein wurde sei kann gegen vom können schon wenn "
-    "habe ihre dann unter wir soll ich eines jahr zwei diese dieser dieses wieder keine uns mich "
-    "dir mir ihr ihm war waren wo was kein hier jetzt sehr wurden deutsche beim",
-    "fr": "de la le et les des en un du une que est pour qui dans a par plus pas au sur ne se ce il "
-    "sont avec ou son lui nous comme mais on sa leur fait aux cette été ont être ses vous tout "
-    "entre deux même aussi ces je elle sans peut après bien si notre depuis où dont très était "
-    "ils votre nos mes avait moins quand avant ainsi chez vers donc leurs toute tous faire",
-    "es": "de la que el en y a los se del las un por con no una su para es al lo como más o pero sus "
-    "le ha me si sin sobre este ya entre cuando todo esta ser son dos también fue había era muy "
-    "años hasta desde está mi porque qué sólo han yo hay vez puede todos así nos ni parte tiene él "
-    "uno donde bien tiempo mismo ese ahora cada vida otro después te otros aunque esa eso hace",
-    "it": "di e il la che in un a è per una non sono con si da come le dei nel alla del più gli al i "
-    "lo della ha anche delle ma o se su questo questa nella suo essere sua tra cui dal ai stato "
-    "dalla o ed hanno era molto fra dopo quando loro ci due così tutti chi anni può solo prima "
-    "ancora degli sulla sul fatto poi senza mi io tutto ogni sempre perché quello quella",
-    "pt": "de a o que e do da em um para é com não uma os no se na por mais as dos como mas foi ao "
-    "ele das tem à seu sua ou ser quando muito há nos já está eu também só pelo pela até isso ela "
-    "entre era depois sem mesmo aos ter seus quem nas me esse eles estão você tinha foram essa num "
-    "nem suas meu às minha têm numa pelos havia seja qual será nós tenho lhe deles essas",
-    "nl": "de van een het en in is dat op te zijn met voor niet aan er om die als bij ook door maar "
-    "uit naar hij dan worden over wordt was ze nog of kan deze tot heeft zich had meer werd al zo "
-    "hebben dit wel moet geen zij ik je we wat mijn haar hun ons onze tegen veel zou na onder jaar "
-    "waar toen moeten andere kunnen twee omdat",
-    "sv": "och att det i en som är av på för med den till inte har de ett om var men han sig från "
-    "vi så kan när eller vid under efter också där nu hade hon jag ska skulle hans denna detta "
-    "mot ut då sin finns alla bara mer man kunde sina mycket varit år mellan dessa blev utan in "
-    "över upp många andra vad här måste du hur",
-    "da": "og i at det en den til er som på de med han af for ikke der var et har om vi min havde "
-    "ham hun nu over da fra du ud sin dem os op man hans hvor eller hvad skal selv her alle vil "
-    "blev kunne ind når være dog noget ned jo også efter uden deres bliver kan blive mange dette",
-    "no": "og i det på som er en til å han av for med at var de ikke den har jeg om et men seg hun "
-    "fra du ble så vi kan da ut mot etter nå skal eller også hva hvor sin dem være her deg ham "
-    "hadde når alle vil opp noe bare dette mer man kunne mellom andre under mange også ett",
-    "fi": "ja on ei että se oli hän mutta ovat kun niin myös joka sen ole tai kuin hänen jos ne sitä "
-    "jo siitä vain vielä nyt mukaan minä sekä jotka mitä siinä ollut voi tämä olla kuitenkin hyvin "
-    "tämän sitten ennen koko mikä ettei kaikki olivat jonka pitää saa noin te me he mutta",
-    "tr": "ve bir bu da de için ile çok ne daha gibi o var olarak kadar ama en sonra olan ya her "
-    "değil ben mi kendi şey mı iki ki yok diye oldu olduğu bunu şu göre sen biz onun dedi bana "
-    "ancak hiç zaman nasıl önce şimdi veya yeni büyük ise hem bile neden tarafından üzerinde",
-    "pl": "i w nie na z się do to że jest o a jak za od po co ale przez są czy tym dla tego już być "
-    "przy jego tak jej ich może było tylko który która które oraz więc bardzo pod był była lub "
-    "jeszcze ze nad gdy bez ma także jako między także sobie",
-    "ro": "de și în la a cu nu o care pe că din mai un pentru se este să au sau ce prin fi ca al "
-    "lui fost dar cum după era sunt două ale unei unui când acest această între fără doar foarte "
-    "poate fiind îi ar le ei el",
-    "hu": "a az és hogy nem is egy van ez meg csak már de mint ki volt ha lehet el még kell azt sem "
-    "vagy pedig majd után lesz ezt minden itt nagyon ami aki így akkor volna mert két most vele "
-    "között szerint amely",
-    "cs": "a v se na je že o s z do i to k ve pro za by ale si po jako od jsem jsou které který tak "
-    "bylo byl jeho co nebo při být podle už jen až před však než která může také jak má bez pod "
-    "této mezi ještě když",
-    "vi": "và của là có không được cho một người trong các những với để này đã khi đến về như cũng "
-    "từ ra tôi nhiều hay vào làm phải năm sự còn sẽ theo thì rất nên bị",
+    "en": "the of and to in is that for it was on with as are by be this from at which or "
+    "have not an were has but they you we he she his her their its if can will would "
+    "there been more when who what so about into than them these some could other do "
+    "how any after only also all out up no may my your our between where while each "
+    "such through over then had did does i a",
+    "de": "der die das und in den von zu mit sich des auf für ist im dem nicht ein eine als "
+    "auch es an werden aus er hat dass sie nach wird bei einer um am sind noch wie "
+    "einem über einen so zum haben nur oder aber vor zur bis mehr durch man sein wurde "
+    "sei kann gegen vom können schon wenn habe ihre dann unter wir soll ich eines jahr "
+    "zwei diese dieser dieses wieder keine uns mich dir mir ihr ihm war waren wo was "
+    "kein hier jetzt sehr wurden deutsche beim",
+    "fr": "de la le et les des en un du une que est pour qui dans a par plus pas au sur ne se "
+    "ce il sont avec ou son lui nous comme mais on sa leur fait aux cette été ont être "
+    "ses vous tout entre deux même aussi ces je elle sans peut après bien si notre "
+    "depuis où dont très était ils votre nos mes avait moins quand avant ainsi chez "
+    "vers donc leurs toute tous faire",
+    "es": "de la que el en y a los se del las un por con no una su para es al lo como más o "
+    "pero sus le ha me si sin sobre este ya entre cuando todo esta ser son dos también "
+    "fue había era muy años hasta desde está mi porque qué sólo han yo hay vez puede "
+    "todos así nos ni parte tiene él uno donde bien tiempo mismo ese ahora cada vida "
+    "otro después te otros aunque esa eso hace",
+    "it": "di e il la che in un a è per una non sono con si da come le dei nel alla del più "
+    "gli al i lo della ha anche delle ma o se su questo questa nella suo essere sua tra "
+    "cui dal ai stato dalla o ed hanno era molto fra dopo quando loro ci due così tutti "
+    "chi anni può solo prima ancora degli sulla sul fatto poi senza mi io tutto ogni "
+    "sempre perché quello quella",
+    "pt": "de a o que e do da em um para é com não uma os no se na por mais as dos como mas "
+    "foi ao ele das tem à seu sua ou ser quando muito há nos já está eu também só pelo "
+    "pela até isso ela entre era depois sem mesmo aos ter seus quem nas me esse eles "
+    "estão você tinha foram essa num nem suas meu às minha têm numa pelos havia seja "
+    "qual será nós tenho lhe deles essas",
+    "nl": "de van een het en in is dat op te zijn met voor niet aan er om die als bij ook "
+    "door maar uit naar hij dan worden over wordt was ze nog of kan deze tot heeft zich "
+    "had meer werd al zo hebben dit wel moet geen zij ik je we wat mijn haar hun ons "
+    "onze tegen veel zou na onder jaar waar toen moeten andere kunnen twee omdat",
+    "sv": "och att det i en som är av på för med den till inte har de ett om var men han sig "
+    "från vi så kan när eller vid under efter också där nu hade hon jag ska skulle hans "
+    "denna detta mot ut då sin finns alla bara mer man kunde sina mycket varit år "
+    "mellan dessa blev utan in över upp många andra vad här måste du hur",
+    "da": "og i at det en den til er som på de med han af for ikke der var et har om vi min "
+    "havde ham hun nu over da fra du ud sin dem os op man hans hvor eller hvad skal "
+    "selv her alle vil blev kunne ind når være dog noget ned jo også efter uden deres "
+    "bliver kan blive mange dette",
+    "no": "og i det på som er en til å han av for med at var de ikke den har jeg om et men "
+    "seg hun fra du ble så vi kan da ut mot etter nå skal eller også hva hvor sin dem "
+    "være her deg ham hadde når alle vil opp noe bare dette mer man kunne mellom andre "
+    "under mange også ett",
+    "fi": "ja on ei että se oli hän mutta ovat kun niin myös joka sen ole tai kuin hänen jos "
+    "ne sitä jo siitä vain vielä nyt mukaan minä sekä jotka mitä siinä ollut voi tämä "
+    "olla kuitenkin hyvin tämän sitten ennen koko mikä ettei kaikki olivat jonka pitää "
+    "saa noin te me he mutta",
+    "tr": "ve bir bu da de için ile çok ne daha gibi o var olarak kadar ama en sonra olan ya "
+    "her değil ben mi kendi şey mı iki ki yok diye oldu olduğu bunu şu göre sen biz "
+    "onun dedi bana ancak hiç zaman nasıl önce şimdi veya yeni büyük ise hem bile neden "
+    "tarafından üzerinde",
+    "pl": "i w nie na z się do to że jest o a jak za od po co ale przez są czy tym dla tego "
+    "już być przy jego tak jej ich może było tylko który która które oraz więc bardzo "
+    "pod był była lub jeszcze ze nad gdy bez ma także jako między także sobie",
+    "ro": "de și în la a cu nu o care pe că din mai un pentru se este să au sau ce prin fi ca "
+    "al lui fost dar cum după era sunt două ale unei unui când acest această între fără "
+    "doar foarte poate fiind îi ar le ei el",
+    "hu": "a az és hogy nem is egy van ez meg csak már de mint ki volt ha lehet el még kell "
+    "azt sem vagy pedig majd után lesz ezt minden itt nagyon ami aki így akkor volna "
+    "mert két most vele között szerint amely",
+    "cs": "a v se na je že o s z do i to k ve pro za by ale si po jako od jsem jsou které "
+    "který tak bylo byl jeho co nebo při být podle už jen až před však než která může "
+    "také jak má bez pod této mezi ještě když",
+    "vi": "và của là có không được cho một người trong các những với để này đã khi đến về như "
+    "cũng từ ra tôi nhiều hay vào làm phải năm sự còn sẽ theo thì rất nên bị",
 }
 """The most frequent words of languages in Latin letters, as far as they are short and have no
 meaning of their own.

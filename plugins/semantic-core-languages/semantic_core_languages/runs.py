@@ -80,9 +80,7 @@ def _between_spaces(run: str, start: int, end: int) -> list[Piece]:
 
 
 def _word(run: str, start: int, end: int) -> Piece:
-    text = run[start:end]
-    parts = _humps(text, start)
-    return Piece(start, end, parts=parts if len(parts) > 1 else ())
+    return Piece(start, end, parts=_humps(run[start:end], start))
 
 
 def _humps(text: str, start: int) -> tuple[tuple[int, int], ...]:
