@@ -60,6 +60,25 @@ class WordAnalyser:
         """See `Analyser.query_tokens`: the same as `tokens`."""
         return self.tokens(text, language)
 
+    def analyse(self, texts: Sequence[str], languages: Sequence[str | None]) -> AnalysedTexts:
+        """See `BulkAnalyser.analyse`."""
+        import numpy as np
+
+        find = _pattern().findall
+        numbers: dict[str, int] = {}
+        counts = []
+        terms: list[int] = []
+        for text in texts:
+            found = find(text)
+            counts.append(len(found))
+            terms += [numbers.setdefault(word, len(numbers)) for word in found]
+        # Words that differ in case or accents are one.
+        vocabulary: dict[str, int] = {}
+        merged = [vocabulary.setdefault(self._term(word), len(vocabulary)) for word in numbers]
+        numbered = np.array(merged, dtype=np.int32)[np.array(terms, dtype=np.int64)]
+        words = tuple(Word(term, term) for term in vocabulary)
+        return AnalysedTexts(np.array(counts, dtype=np.int64), numbered, words)
+
     def _term(self, word: str) -> str:
         term = self._terms.get(word)
         if term is None:

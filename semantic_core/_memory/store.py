@@ -35,14 +35,16 @@ from semantic_core._jobs import (
     Rest,
 )
 from semantic_core._memory.queue import Chunked, Contents, LedgerState, MemoryJobLedger
-from semantic_core._validation import Value, clip
+from semantic_core._validation import Scalar, Value, clip
 from semantic_core.analysis import analyser_mismatch
 from semantic_core.errors import StoreMisuse, TenantRefused, TenantRequired, VectorInvalid
+from semantic_core.filters import sort_key
 from semantic_core.types import (
     ChunkId,
     Document,
     DocumentSummary,
     Entry,
+    FacetCount,
     Failure,
     Outcome,
     Page,
@@ -148,8 +150,8 @@ def open_memory(
 
 
 class MemoryStore:
-    """Store, AnalysesText, TextScores, TitleSearch, Checkpoints and BatchQueue in the memory of
-    this process.
+    """Store, AnalysesText, TextScores, TextCounts, Facets, FieldOrder, TitleSearch, Checkpoints and
+    BatchQueue in the memory of this process.
 
     A search reads everything, so the store is made for thousands of chunks. The ledger of batch
     jobs is a `MemoryJobLedger`. Until it is given an analyser, words are runs of letters and digits
@@ -401,6 +403,57 @@ class MemoryStore:
                 of_tenant[tenant] = self._bm25(text, tenant)
             scores.append(np.nan if row is None else of_tenant[tenant](row))
         return np.array(scores, dtype=np.float64)
+
+    def count(self, text: str, scope: Scope) -> int:
+        """See `TextCounts.count`."""
+        return len(self._holding(text, scope))
+
+    def facets(
+        self, text: str | None, scope: Scope, fields: Mapping[str, int]
+    ) -> Mapping[str, Sequence[FacetCount]]:
+        """See `Facets.facets`."""
+        documents = self._holding(text, scope)
+        found: dict[str, Sequence[FacetCount]] = {}
+        for field, limit in fields.items():
+            counts = Counter[tuple[str, Scalar]]()
+            for document in documents:
+                counts.update({sort_key(value) for value in _values(document, field)})
+            most_frequent = sorted(counts, key=lambda held: (-counts[held], held))
+            found[field] = [FacetCount(held[1], counts[held]) for held in most_frequent[:limit]]
+        return found
+
+    def ordered(
+        self,
+        text: str | None,
+        scope: Scope,
+        field: str,
+        *,
+        descending: bool,
+        limit: int,
+        offset: int = 0,
+    ) -> Sequence[Ref]:
+        """See `FieldOrder.ordered`."""
+        choose = max if descending else min
+        held: dict[Ref, tuple[str, Scalar]] = {}
+        without: list[Ref] = []
+        for document in self._holding(text, scope):
+            values = _values(document, field)
+            if values:
+                held[document.ref] = choose(map(sort_key, values))
+            else:
+                without.append(document.ref)
+        by_ref = sorted(held)
+        refs = sorted(by_ref, key=lambda ref: held[ref], reverse=descending)
+        return [*refs, *sorted(without)][offset : offset + limit]
+
+    def _holding(self, text: str | None, scope: Scope) -> list[Document]:
+        """The documents in scope that contain any word of the text; all in scope for None."""
+        holds = None if text is None else self._bm25(text, scope.tenant)
+        return [
+            stored.document
+            for stored in self._within(scope)
+            if holds is None or any(map(holds, stored.rows))
+        ]
 
     def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `TitleSearch.titled`."""
@@ -685,10 +738,7 @@ class MemoryStore:
         self._check_tenant(scope.tenant)
         documents = []
         for ref, stored in state.documents.items():
-            if ref.tenant != scope.tenant:
-                continue
-            in_collections = scope.collections is None or ref.collection in scope.collections
-            if in_collections and scope.filter.matches(stored.document.metadata):
+            if scope.names(ref) and scope.filter.matches(stored.document.metadata):
                 documents.append(stored)
         return documents
 
@@ -704,9 +754,9 @@ class MemoryStore:
         repeats = Counter(_wanted(text, self._reading().analyser))
         rows = self._rows(Scope(tenant))
         average = sum(row.words.total() for row in rows) / max(1, len(rows))
-        weights: dict[tuple[str, ...], float] = {}
+        weights: dict[str, float] = {}
         for word in list(repeats)[:MOST_WORDS]:
-            holders = sum(_count(row, word) > 0 for row in rows)
+            holders = sum(word in row.words for row in rows)
             idf = 0.0
             if holders:
                 idf = max(LEAST_IDF, log((len(rows) - holders + 0.5) / (holders + 0.5)))
@@ -714,11 +764,10 @@ class MemoryStore:
 
         def score(row: _Row) -> float:
             total = 0.0
-            for word in sorted(weights):
-                count = _count(row, word)
-                if count:
-                    length = K1 * (1 - B + B * row.words.total() / average)
-                    total += weights[word] * count * (K1 + 1) / (count + length)
+            for word in sorted(weights.keys() & row.words.keys()):
+                length = K1 * (1 - B + B * row.words.total() / average)
+                count = row.words[word]
+                total += weights[word] * count * (K1 + 1) / (count + length)
             return total
 
         return score
@@ -788,19 +837,11 @@ def _counted(passage: str, language: str | None, analyser: Analyser | None) -> C
     return Counter(token.term for token in analyser.tokens(passage, language or None))
 
 
-def _count(row: _Row, word: tuple[str, ...]) -> int:
-    """How often a word, with its alternatives, is in a row."""
-    return sum(row.words[term] for term in word)
-
-
-def _wanted(text: str, analyser: Analyser | None) -> list[tuple[str, ...]]:
-    """The words of a query, each with its alternatives."""
+def _wanted(text: str, analyser: Analyser | None) -> list[str]:
+    """The words of a query, with the alternatives of each."""
     if analyser is None:
-        return [(word,) for word in _words(text)]
-    groups: dict[int, list[str]] = {}
-    for token in analyser.query_tokens(text):
-        groups.setdefault(token.position, []).append(token.term)
-    return [tuple(dict.fromkeys(terms)) for terms in groups.values()]
+        return _words(text)
+    return [token.term for token in analyser.query_tokens(text)]
 
 
 def _vectors(state: _State) -> dict[str, Vector]:
@@ -870,6 +911,12 @@ def _content(stored: _Stored) -> object:
         metadata = _typed(entry.chunk.metadata)
         rows.append((entry.chunk, metadata, entry.passage, entry.fingerprint, vector))
     return stored.document, _typed(stored.document.metadata), rows
+
+
+def _values(document: Document, field: str) -> tuple[Scalar, ...]:
+    """The values of a metadata field: the items of a list, () if the field is missing."""
+    held = document.metadata.get(field, ())
+    return held if isinstance(held, tuple) else (held,)
 
 
 def _typed(metadata: Mapping[str, Value]) -> list[tuple[str, type, Value]]:

@@ -18,6 +18,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "analysis",
         "coverage",
         "_text",
+        "_among",
+        "_matches",
         "_memory",
         "_files",
         "_parts",
