@@ -48,6 +48,7 @@ from semantic_core.orm import (
     build_table,
     dialect_named,
     may_write,
+    refused,
     table_name,
 )
 from semantic_core.orm.migrations import remove_triggers
@@ -187,6 +188,23 @@ class DjangoAdapter(BaseORMAdapter):
             rows = rows.select_related(*paths)
         with _not_in_query_log(connections[self.using]):
             return list(rows)
+
+    def keys_of_query(self, query):
+        """The primary keys of a query set, for ``search(..., among=...)``, in one query.
+
+        None for what is no query set, which is then read as rows or keys.
+        """
+        if isinstance(query, models.Manager):
+            query = query.all()
+        if not isinstance(query, models.QuerySet) or query._fields is not None:
+            return None  # `values_list("pk", flat=True)` gives keys already
+        concrete = query.model._meta.concrete_model
+        if not issubclass(concrete, self.model._meta.concrete_model):
+            raise refused(self, query.model)
+        # The order decides which rows a slice has, and which one of several is distinct.
+        if not query.query.is_sliced and not query.query.distinct_fields:
+            query = query.order_by()
+        return list(query.values_list("pk", flat=True))
 
     def on_commit(self, wake):
         """Have `wake` called after each commit. It reads the outbox and indexes what is new."""

@@ -23,8 +23,8 @@ from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 
-from pony.orm import db_session
-from pony.orm.core import EntityMeta, local
+from pony.orm import db_session, select
+from pony.orm.core import EntityMeta, Query, local
 
 from semantic_core import SemanticCore
 from semantic_core.errors import ConfigError
@@ -38,6 +38,7 @@ from semantic_core.orm import (
     dialect_named,
     may_change_tables,
     may_write,
+    refused,
     usual_place,
 )
 
@@ -145,6 +146,23 @@ class PonyAdapter(BaseORMAdapter):
                 return
             # As a text, which Pony parses itself: the name is an attribute of the entity.
             yield from self.model.select(f"lambda row: row.{names[0]} in keys").prefetch(*lazy)
+
+    def keys_of_query(self, query):
+        """The primary keys of a query, for ``search(..., among=...)``, in one query.
+
+        None for what is no query, which is then read as objects or keys: a query that was cut, by
+        ``[:10]`` or ``limit(10)``, is a list for Pony.
+        """
+        if not isinstance(query, Query):
+            return None
+        entity = query._translator.expr_type
+        if not (isinstance(entity, EntityMeta) and issubclass(entity, self.model)):
+            raise refused(self, entity)
+        names = [f"row.{attribute.name}" for attribute in self.model._pk_attrs_]
+        # As a text, which Pony parses itself: the names are attributes of the entity.
+        keys = names[0] if len(names) == 1 else f"({', '.join(names)})"
+        with db_session:  # a session that is open already goes on
+            return list(select(f"{keys} for row in query", {"query": query}, {}))
 
     def release(self):
         """Close the connection of this thread."""

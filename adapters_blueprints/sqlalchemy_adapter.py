@@ -35,8 +35,8 @@ from uuid import UUID
 from weakref import WeakSet, ref
 
 import sqlalchemy
-from sqlalchemy import Engine, event, inspect, select, tuple_
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy import CompoundSelect, Engine, SelectBase, event, inspect, select, tuple_
+from sqlalchemy.orm import Query, Session, aliased, joinedload
 
 from semantic_core import SemanticCore
 from semantic_core.orm import (
@@ -48,6 +48,7 @@ from semantic_core.orm import (
     build_table,
     dialect_named,
     may_change_tables,
+    refused,
     table_name,
     usual_place,
 )
@@ -190,6 +191,34 @@ class SQLAlchemyAdapter(BaseORMAdapter):
         with Session(self._open_connection or self.engine) as session:
             # A generator: the session stays open as long as documents are made of its rows.
             yield from session.scalars(query).unique()
+
+    def keys_of_query(self, query):
+        """The primary keys of a ``select()``, for ``search(..., among=...)``, in one query.
+
+        None for what is no query, which is then read as rows or keys.
+        """
+        if isinstance(query, Query):
+            query = query.statement
+        if not isinstance(query, SelectBase):
+            return None
+        with Session(self._open_connection or self.engine) as session:
+            rows = session.execute(self._select_keys(query)).all()
+        return [tuple(row) if len(row) > 1 else row[0] for row in rows]
+
+    def _select_keys(self, query):
+        """The same query with the columns of the primary key in place of its own."""
+        first = query.selects[0] if isinstance(query, CompoundSelect) else query
+        entity = first.column_descriptions[0].get("entity")
+        if entity is None or not issubclass(inspect(entity).mapper.class_, self.model):
+            raise refused(self, entity or "columns")
+        mapper = inspect(entity).mapper
+        names = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
+        # Whatever a LIMIT, DISTINCT or UNION is about stays as it is, and is read as a table.
+        if first is not query or query._has_row_limiting_clause or query._distinct:
+            entity = aliased(mapper.class_, query.subquery())
+            return select(*[getattr(entity, name) for name in names])
+        keys = [getattr(entity, name) for name in names]
+        return query.with_only_columns(*keys, maintain_column_froms=True).order_by(None)
 
     def on_commit(self, wake):
         """Have `wake` called after each commit. It reads the outbox and indexes what is new."""

@@ -41,6 +41,7 @@ from semantic_core.orm import (
     dialect_named,
     may_change_tables,
     may_write,
+    refused,
     table_name,
     usual_place,
 )
@@ -145,6 +146,18 @@ class TortoiseAdapter(BaseORMAdapter):
     async def _rows(self, keys):
         return await _with_related(QuerySet(self.model), self.prefetched).filter(pk__in=keys)
 
+    def keys_of_query(self, query):
+        """The primary keys of a query, for ``search(..., among=...)``, in one query. It runs on the
+        connection of the index, so it sees what is committed.
+
+        None for what is no query, which is then read as rows or keys.
+        """
+        if not isinstance(query, QuerySet):
+            return None
+        if not issubclass(query.model, self.model):
+            raise refused(self, query.model)
+        return self.bridge.run(_keys(query))
+
     def close(self):
         """End the bridge. The next statement begins a new one."""
         self.bridge.close()
@@ -219,6 +232,14 @@ class TortoiseAdapter(BaseORMAdapter):
 
 def _column(model, attribute):
     return model._meta.fields_db_projection[attribute]
+
+
+async def _keys(query):
+    """The primary keys of the rows of a query, on the connection of this loop."""
+    query = query._clone()
+    query._db = None  # a connection that was named belongs to the loop of the application
+    query._fields_for_select = ()  # of `only`
+    return await query.values_list(query.model._meta.pk_attr, flat=True)
 
 
 def _with_related(query, paths):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from semantic_core._matches import Total, by_field, facets_of, total_of
 from semantic_core._no_embedder import WordsOnly
 from semantic_core._plugins.builtin import FUSED
 from semantic_core._validation import check_count, check_unicode, clip, described
@@ -31,6 +32,7 @@ from semantic_core.protocols import TextSearch
 from semantic_core.types import (
     MODES,
     ChunkId,
+    FacetCount,
     Mode,
     Ranking,
     Ref,
@@ -230,11 +232,19 @@ class _OneSearch:
         """See `Search.run`."""
         offset = request.offset
         limit = request.limit
+        total = Total(0, False)
+        facets: Mapping[str, Sequence[FacetCount]] = {}
         with self._timed("total"):
             with self._timed("embed"):
                 vector, used = self._vector(request)
             request = attrs.evolve(request, mode=used, pool=DEPTHS[0], vector=vector)
             hits = self._answer(request, offset + limit)
+            if request.total:
+                with self._timed("count"):
+                    total = self._total(request)
+            if request.facets:
+                with self._timed("facets"):
+                    facets = facets_of(request, self._store)
         return SearchResults(
             query=request.text,
             hits=tuple(hits[offset : offset + limit]),
@@ -242,7 +252,15 @@ class _OneSearch:
             degraded=bool(self._reasons),
             reason="; ".join(self._reasons),
             timings={step: round(spent * 1000, 3) for step, spent in self._timings.items()},
+            total=total.documents if request.total else None,
+            total_is_exact=total.is_exact,
+            facets=facets,
         )
+
+    def _total(self, request: SearchRequest) -> Total:
+        """The number of documents; not exact if a plugin may leave some of them out."""
+        total = total_of(request, self._store)
+        return total._replace(is_exact=total.is_exact and not self._plugins.reranks)
 
     @contextmanager
     def _timed(self, step: str) -> Iterator[None]:
@@ -255,6 +273,14 @@ class _OneSearch:
         possible with it. A vector that middleware has given is used as it is.
         """
         mode = request.mode
+        if request.order_by:  # only what holds a word is listed, so meaning has no say in it
+            if mode == "vector":
+                raise InputError(
+                    "In a vector search every document has a distance, and none can be left out: "
+                    "order_by would list them all.",
+                    hint='Use mode="text" or "hybrid", which list documents with a word.',
+                )
+            mode = "text"
         has_text_search = isinstance(self._store, TextSearch)
         if not has_text_search and mode != "vector":
             if mode == "text":
@@ -291,6 +317,8 @@ class _OneSearch:
 
     def _answer(self, request: SearchRequest, count: int) -> list[SearchHit]:
         """The first hits, this many; fewer only if there are no more."""
+        if request.order_by:
+            return self._by_field(request, count)
         order = Order(
             request,
             self._plugins,
@@ -306,6 +334,30 @@ class _OneSearch:
         _add_new(self._reasons, order.reasons)
         for plugin, seconds in order.seconds.items():
             self._timings[f"retrieve by {plugin}"] = seconds
+        return hits
+
+    def _by_field(self, request: SearchRequest, count: int) -> list[SearchHit]:
+        """The first hits in the order of a field, this many, without those that rerankers leave
+        out; a reranker does not change the order.
+        """
+        hits: list[SearchHit] = []
+        start = 0
+        size = RERANKED if self._plugins.reranks else count
+        while len(hits) < count:
+            with self._store.snapshot():
+                with self._timed("retrieve"):
+                    found = by_field(request, self._store, size, start)
+                placed = [Placed(one.id, one.score, {}, {"words": one.score}) for one in found]
+                with self._timed("fetch"):
+                    block = self._hits(placed)
+            if self._plugins.reranks and block:
+                with self._timed("rerank"):
+                    left = {hit.id: hit for hit in self._reranked_block(request, block)}
+                block = [left[hit.id] for hit in block if hit.id in left]
+            hits += block
+            if len(found) < size:
+                break
+            start += size
         return hits
 
     def _reranked(self, request: SearchRequest, order: Order, count: int) -> list[SearchHit]:

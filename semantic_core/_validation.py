@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from typing import Any
 
@@ -162,17 +163,30 @@ def check_metadata_key(key: object) -> str:
     return check_unicode("A metadata key", key)
 
 
+def iso_text(moment: date) -> str:
+    """A date or datetime as text in ISO 8601, such as "2026-01-31" or "2026-01-31T12:00:00+00:00".
+
+    A datetime with a time zone is given in UTC, one without as it is. These texts are in
+    chronological order as long as all have a zone or none has.
+    """
+    if isinstance(moment, datetime) and moment.tzinfo is not None:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat()
+
+
 def check_scalar(what: str, value: object) -> Scalar:
     """The value itself, if every store can store and compare it: str, bool, finite float, int
-    within 64 bits.
+    within 64 bits; a date or datetime as `iso_text`.
     """
     if isinstance(value, str):
         return check_unicode(what, value)
+    if isinstance(value, date):
+        return iso_text(value)
     if isinstance(value, bool) or (isinstance(value, float) and math.isfinite(value)):
         return value
     if isinstance(value, int) and value in INT64:
         return value
-    wanted = "a str, a bool, a finite float, an int within 64 bits, or a list of str"
+    wanted = "a str, a bool, a finite float, an int within 64 bits, a date, or a list of str"
     hint = "Leave the key out instead." if value is None else ""
     raise InputError(
         f"{what} must be {wanted}, got {type(value).__name__}: {clip(value)}.", hint=hint
@@ -193,9 +207,9 @@ def check_metadata(metadata: object) -> Mapping[str, Value]:
 
 def _value(key: str, value: Any) -> Value:
     if isinstance(value, list | tuple):
-        if not all(isinstance(item, str) for item in value):
+        if not all(isinstance(item, str | date) for item in value):
             raise InputError(f"metadata[{key!r}]: a list may only hold str, got {clip(value)}.")
-        return tuple(check_unicode(f"metadata[{key!r}]", item) for item in value)
+        return tuple(str(check_scalar(f"metadata[{key!r}]", item)) for item in value)
     return check_scalar(f"metadata[{key!r}]", value)
 
 

@@ -23,12 +23,14 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from semantic_core.core import SemanticCore
 from semantic_core.errors import ConfigError, InputError
 from semantic_core.types import (
+    Among,
     ChunkId,
     Document,
     IngestMode,
     IngestReport,
     Mode,
     Page,
+    Passages,
     Ref,
     SearchHit,
     SearchResults,
@@ -164,6 +166,11 @@ class AsyncSemanticCore:
         offset: int = 0,
         collections: Sequence[str] | None = None,
         context: Mapping[str, Any] | None = None,
+        among: Among = None,
+        total: bool = False,
+        facets: Sequence[str] | Mapping[str, int] | None = None,
+        order_by: str | None = None,
+        passages: Passages = "best",
     ) -> SearchResults:
         """See `SemanticCore.search`."""
         work = partial(
@@ -175,6 +182,11 @@ class AsyncSemanticCore:
             offset=offset,
             collections=collections,
             context=context,
+            among=among,
+            total=total,
+            facets=facets,
+            order_by=order_by,
+            passages=passages,
         )
         return await self.call(work)
 
@@ -188,6 +200,7 @@ class AsyncSemanticCore:
         offset: int = 0,
         collections: Sequence[str] | None = None,
         context: Mapping[str, Any] | None = None,
+        among: Among = None,
     ) -> SearchResults:
         """See `SemanticCore.search_chunks`."""
         work = partial(
@@ -199,6 +212,7 @@ class AsyncSemanticCore:
             offset=offset,
             collections=collections,
             context=context,
+            among=among,
         )
         return await self.call(work)
 
@@ -230,6 +244,7 @@ class AsyncSemanticCore:
         where: Where = None,
         collections: Sequence[str] | None = None,
         context: Mapping[str, Any] | None = None,
+        among: Among = None,
     ) -> Page:
         """See `SemanticCore.documents`."""
         work = partial(
@@ -239,6 +254,7 @@ class AsyncSemanticCore:
             where=where,
             collections=collections,
             context=context,
+            among=among,
         )
         return await self.call(work)
 

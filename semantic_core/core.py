@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
+from semantic_core._among import keys_among
 from semantic_core._announcer import Announcer
 from semantic_core._config import (
     DEFAULT_EMBEDDER,
@@ -24,6 +25,7 @@ from semantic_core._config import (
 from semantic_core._files import keep_closed, release
 from semantic_core._ingest import Ingest, IngestProgress
 from semantic_core._interruption import cut_cleanly
+from semantic_core._matches import checked_facets, checked_order
 from semantic_core._no_embedder import WordsOnly
 from semantic_core._parts import Together, with_obsolete
 from semantic_core._plugins.host import Plugins
@@ -49,13 +51,16 @@ from semantic_core.filters import Filter
 from semantic_core.protocols import BatchEmbedder, BatchQueue, Priced, TextSearch, VectorQueue
 from semantic_core.types import (
     INGEST_MODES,
+    PASSAGES,
     WORDS_ONLY,
+    Among,
     ChunkId,
     Document,
     IngestMode,
     IngestReport,
     Mode,
     Page,
+    Passages,
     Ref,
     Scope,
     SearchHit,
@@ -320,6 +325,11 @@ class SemanticCore:
         offset: int = 0,
         collections: Sequence[str] | None = None,
         context: Mapping[str, Any] | None = None,
+        among: Among = None,
+        total: bool = False,
+        facets: Sequence[str] | Mapping[str, int] | None = None,
+        order_by: str | None = None,
+        passages: Passages = "best",
     ) -> SearchResults:
         """The best passage of each of the `limit` best documents, after `offset` better ones.
 
@@ -327,16 +337,37 @@ class SemanticCore:
         one. where: conditions on metadata, see `semantic_core.filters`. collections: only these;
         None means all. context: for the plugins, such as ``{"user": "ann"}``, which get it in every
         hook of the search; the kernel does not read it. If the embedder fails, full-text search
-        answers alone and the results are ``degraded``. Raises InputError, FilterInvalid,
-        TenantRequired, StoreError; AccessRefused if a plugin shows nothing to whoever asks;
-        HookFailed for a plugin that fails and might have hidden hits.
+        answers alone and the results are ``degraded``.
+
+        among: only these documents, however many: refs, ``{collection: keys}``, or keys if
+        `collections` names one collection; None means all, [] none. total: whether to count all
+        documents that match, see `SearchResults.total`. facets: metadata fields whose values are
+        counted over all documents that match; ``{field: number}`` says how many values, 20
+        otherwise. order_by: a metadata field, ``"-created"`` for the largest first: then all
+        documents that hold a word of the query are listed in this order, those without the field
+        last, and their meaning has no say. passages: "best" gives the best passage of each
+        document, "all" every passage as a hit of its own, like `search_chunks`.
+
+        Raises InputError, FilterInvalid, TenantRequired, StoreError; AccessRefused if a plugin
+        shows nothing to whoever asks; HookFailed for a plugin that fails and might have hidden
+        hits.
         """
+        per_document = _per_document(passages, order_by)
         with self._announcer.failures("search", query):
-            scope = self._scope(where, collections, context)
+            scope = self._scope(where, collections, context, among)
             request = SearchRequest(
-                query, scope, mode, limit, offset, DEPTHS[0], context=_checked_context(context)
+                query,
+                scope,
+                mode,
+                limit,
+                offset,
+                DEPTHS[0],
+                context=_checked_context(context),
+                total=_checked_flag("total", total),
+                facets=checked_facets(facets),
+                order_by=checked_order(order_by),
             )
-            return self._search(request, per_document=True)
+            return self._search(request, per_document=per_document)
 
     @cut_cleanly
     def search_chunks(
@@ -349,10 +380,11 @@ class SemanticCore:
         offset: int = 0,
         collections: Sequence[str] | None = None,
         context: Mapping[str, Any] | None = None,
+        among: Among = None,
     ) -> SearchResults:
         """The best passages, however many of them are of one document. Otherwise like `search`."""
         with self._announcer.failures("search", query):
-            scope = self._scope(where, collections, context)
+            scope = self._scope(where, collections, context, among)
             request = SearchRequest(
                 query, scope, mode, limit, offset, DEPTHS[0], context=_checked_context(context)
             )
@@ -409,11 +441,12 @@ class SemanticCore:
         where: Where = None,
         collections: Sequence[str] | None = None,
         context: Mapping[str, Any] | None = None,
+        among: Among = None,
     ) -> Page:
-        """A slice of the documents in order of (collection, key), with the total. context: as for
-        `search`; documents that are not shown to whoever asks are not counted either.
+        """A slice of the documents in order of (collection, key), with the total. context, among:
+        as for `search`; documents that are not shown to whoever asks are not counted either.
         """
-        scope = self._scope(where, collections, context)
+        scope = self._scope(where, collections, context, among)
         return self.store.documents(
             scope, check_count("offset", offset), check_count("limit", limit)
         )
@@ -744,6 +777,7 @@ class SemanticCore:
         where: Where,
         collections: Sequence[str] | None,
         context: Mapping[str, Any] | None = None,
+        among: Among = None,
     ) -> Scope:
         if isinstance(collections, str):
             raise InputError(f"collections must be a list of names, got the str {collections!r}.")
@@ -755,7 +789,8 @@ class SemanticCore:
         wanted = Filter.parse(where)
         shown = self._restriction(context)
         conditions = dict.fromkeys([*wanted.conditions, *shown.conditions])
-        return Scope(self._tenant, names, Filter(tuple(conditions)))
+        keys = keys_among(among, names, self._scoped)
+        return Scope(self._tenant, names, Filter(tuple(conditions)), keys)
 
     def _scoped(self, ref: Ref) -> Ref:
         if not isinstance(ref, Ref):
@@ -805,6 +840,24 @@ class _Twin:
 def _filled(announcer: Announcer, embedder: Embedder) -> Callable[[int], None]:
     """Announces how many passages that were pending got a vector."""
     return partial(announcer.embedded, space=embedder.space)
+
+
+def _per_document(passages: str, order_by: str | None) -> bool:
+    """Whether a search gives one hit of each document. Raises InputError."""
+    if passages not in PASSAGES:
+        raise InputError(f'passages must be "best" or "all", got {clip(passages)}.')
+    if passages == "all" and order_by:
+        raise InputError(
+            'order_by lists documents, so it goes with passages="best" only.',
+            hint="Leave one of them out.",
+        )
+    return passages == "best"
+
+
+def _checked_flag(what: str, flag: object) -> bool:
+    if not isinstance(flag, bool):
+        raise InputError(f"{what} must be True or False, got {clip(flag)}.")
+    return flag
 
 
 def _checked_context(context: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -12,6 +12,16 @@ A caller writes a mapping. All its conditions must hold::
 A metadata value that is a list meets a condition when one of its items does. Text, numbers and
 booleans are three kinds: ``1`` equals ``1.0``, neither equals ``True`` nor ``"1"``. Text is ordered
 by code point.
+
+A date or datetime stands for its text in ISO 8601, in metadata and in conditions::
+
+    {"created": {"gte": date(2026, 1, 1), "lte": date(2026, 1, 31)}}    in January
+
+A datetime with a time zone is compared in UTC, one without as it is; do not mix the two in one key.
+Compared in order, a date is the whole day and a datetime is a moment: ``lte`` of a date includes
+every time on that day, ``gt`` of a date begins with the next day. A stored date is its midnight.
+Equal means the same text, so a date does not equal a datetime.
+
 `Filter.matches` is the reference for every store.
 
 Tested by tests/kernel/test_filters.py.
@@ -20,12 +30,20 @@ Tested by tests/kernel/test_filters.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta
 from operator import ge, gt, le, lt
 from typing import Any, Literal
 
 import attrs
 
-from semantic_core._validation import Scalar, Value, check_metadata_key, check_scalar, clip
+from semantic_core._validation import (
+    Scalar,
+    Value,
+    check_metadata_key,
+    check_scalar,
+    clip,
+    iso_text,
+)
 from semantic_core.errors import FilterInvalid, InputError
 
 Operator = Literal["in", "not_in", "gt", "gte", "lt", "lte", "exists"]
@@ -47,6 +65,13 @@ def kind(value: Scalar) -> str:
     if isinstance(value, str):
         return "text"
     return "bool" if isinstance(value, bool) else "number"
+
+
+def sort_key(value: Scalar) -> tuple[str, Scalar]:
+    """What values of metadata are sorted by: booleans first, then numbers, then text by code
+    point.
+    """
+    return kind(value), value
 
 
 @attrs.frozen
@@ -146,8 +171,28 @@ def _condition(key: str, word: object, wanted: object) -> Condition:
         values = tuple(check_scalar(where, value) for value in wanted)
         return Condition(key, word, values)  # type: ignore[arg-type]
     value = check_scalar(where, wanted)
+    if isinstance(wanted, date) and word in _ORDERED:
+        return _in_time(key, word, wanted)  # type: ignore[arg-type]
     if word in ("eq", "ne"):
         return Condition(key, "in" if word == "eq" else "not_in", (value,))
     if isinstance(value, bool):
         raise FilterInvalid(f"{where}: {word} orders text or numbers, got {value!r}.")
     return Condition(key, word, (value,))  # type: ignore[arg-type]
+
+
+def _in_time(key: str, word: Operator, moment: date) -> Condition:
+    """A condition on the order of a date or datetime.
+
+    A date is the beginning of the text of every time on it, and smaller than all of them. So the
+    end of a day is the beginning of the next.
+    """
+    text = iso_text(moment)
+    if isinstance(moment, datetime):
+        is_midnight = text[10:19] == "T00:00:00" and not moment.microsecond
+        if is_midnight and word in ("gte", "lt"):
+            text = text[:10]  # of a stored date, too
+    elif word in ("gt", "lte"):
+        word = "gte" if word == "gt" else "lt"
+        # The last day that Python knows has none after it; this text comes after all of its times.
+        text = "9999-12-32" if moment == date.max else iso_text(moment + timedelta(days=1))
+    return Condition(key, word, (text,))

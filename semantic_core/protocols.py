@@ -2,10 +2,10 @@
 implements one; it inherits from nothing.
 
 An optional ability is a protocol of its own, and callers test for it with ``isinstance``. A store
-may also be `TextSearch`, `TextScores`, `TitleSearch`, `VectorQueue`, `BatchQueue`, `Checkpoints`,
-`Transactional` and `Patient`; an embedder may also be `BatchEmbedder`, `Priced` and `Metered`. The
-checks of `semantic_core.testing` prove that a class keeps its contract; every rule they check is
-stated here.
+may also be `TextSearch`, `TextScores`, `TextCounts`, `Facets`, `FieldOrder`, `TitleSearch`,
+`VectorQueue`, `BatchQueue`, `Checkpoints`, `Transactional` and `Patient`; an embedder may also be
+`BatchEmbedder`, `Priced` and `Metered`. The checks of `semantic_core.testing` prove that a class
+keeps its contract; every rule they check is stated here.
 
 Tested by tests/contracts/test_contract.py.
 """
@@ -33,6 +33,7 @@ from semantic_core.types import (
     ChunkId,
     Document,
     Entry,
+    FacetCount,
     Failure,
     IngestReport,
     Page,
@@ -518,6 +519,65 @@ class TextScores(TextSearch, Protocol):
         0.0 for a chunk that contains none of the words, above 0 for all others, NaN for a chunk
         that does not exist. The chunks may be in any collection, and need no vector; the tenant is
         the one of each id. Texts are accepted and refused as by `words`.
+        """
+        ...
+
+
+@runtime_checkable
+class TextCounts(TextSearch, Protocol):
+    """A store that counts the documents that contain the words of a query.
+
+    With it, a search knows its total. Without it, the total is read from the ranking of `words` as
+    far as that goes.
+    """
+
+    def count(self, text: str, scope: Scope) -> int:
+        """The number of different documents in scope that `words` finds for the text if its limit
+        is large enough; 0 for a text without words.
+
+        It is exact, and that of the present state. Texts are accepted and refused as by `words`.
+        """
+        ...
+
+
+@runtime_checkable
+class Facets(Protocol):
+    """A store that counts the documents of a search by the values of their metadata."""
+
+    def facets(
+        self, text: str | None, scope: Scope, fields: Mapping[str, int]
+    ) -> Mapping[str, Sequence[FacetCount]]:
+        """For each of these metadata fields, how many of the documents have each value: the most
+        frequent values first, equal numbers in the order of `semantic_core.filters.sort_key`.
+
+        text: the documents that `count` counts; None for all in scope. fields: the most values that
+        are wanted of each. A document whose value is a list counts for each of its items once; one
+        without the field counts for none. ``1``, ``True`` and ``"1"`` are three values; ``1`` and
+        ``1.0`` are one. The numbers are exact. A field that no document has gives an empty list.
+        """
+        ...
+
+
+@runtime_checkable
+class FieldOrder(Protocol):
+    """A store that lists the documents of a search in the order of a metadata field."""
+
+    def ordered(
+        self,
+        text: str | None,
+        scope: Scope,
+        field: str,
+        *,
+        descending: bool,
+        limit: int,
+        offset: int = 0,
+    ) -> Sequence[Ref]:
+        """The documents that `count` counts (text None: all in scope), in the order of this field
+        of their metadata, `limit` of them after the first `offset`.
+
+        Values are in the order of `semantic_core.filters.sort_key`; descending is the reverse of
+        it. A list stands for its smallest item, descending for its largest. Documents without the
+        field, or with an empty list, come last in both orders. Equal ones are in order of Ref.
         """
         ...
 

@@ -10,7 +10,7 @@ Tested by tests/kernel/test_types.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import total_ordering
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
@@ -19,6 +19,7 @@ import attrs
 
 from semantic_core._decoding import decoded
 from semantic_core._validation import (
+    Scalar,
     Value,
     check_count,
     check_metadata,
@@ -70,6 +71,9 @@ MAX_DIMENSIONS = 65_536
 Where = Mapping[str, Any] | Filter | None
 """Conditions on metadata, see `semantic_core.filters`; None for none."""
 
+Passages = Literal["best", "all"]
+PASSAGES: tuple[Passages, ...] = ("best", "all")
+
 _EMPTY: Mapping[str, Value] = {}
 
 
@@ -111,6 +115,10 @@ class Ref:
         return "/".join(part for part in (self.tenant, self.collection, self.key) if part)
 
 
+Among = Mapping[str, Iterable[object]] | Iterable[object] | None
+"""The documents that a search is limited to: refs, {collection: keys}, or keys; None for all."""
+
+
 @attrs.frozen(init=False)
 class Document:
     """A text to be found, with its title, metadata and media type.
@@ -119,7 +127,8 @@ class Document:
     title: "" if it has none. media_type: decides which plugin splits the text, for example
     "text/markdown".
     metadata: what ``where`` can filter by; a value is a str, a bool, a finite float, an int of at
-    most 64 bits, or a list of str.
+    most 64 bits, a date, or a list of str. A date or datetime is stored as text in ISO 8601, see
+    `semantic_core.filters`.
     language: a BCP 47 tag such as "en"; None if it is not known.
 
     ``Document(source_id="5", content="...", metadata={"model": "Article"})`` is another way to
@@ -329,11 +338,22 @@ class Scope:
 
     tenant: "" in a single-tenant store. collections: only these; None for all, () for none.
     filter: conditions on the metadata of the documents; the empty filter lets all pass.
+    keys: by collection, the only keys that are looked at, however many; None for all. Collections
+    that it does not name are not looked at.
     """
 
     tenant: str = ""
     collections: tuple[str, ...] | None = None
     filter: Filter = Filter()
+    keys: Mapping[str, frozenset[str]] | None = attrs.field(default=None, hash=False, repr=False)
+
+    def names(self, ref: Ref) -> bool:
+        """Whether a document with this ref may be in the scope; its metadata decides the rest."""
+        if ref.tenant != self.tenant:
+            return False
+        if self.collections is not None and ref.collection not in self.collections:
+            return False
+        return self.keys is None or ref.key in self.keys.get(ref.collection, ())
 
 
 @attrs.frozen(eq=False)
@@ -348,6 +368,10 @@ class SearchRequest:
     context: what the application gave with the search, such as ``{"user": "ann"}``; {} if nothing.
     The kernel does not read it; plugins do.
 
+    total: whether `SearchResults.total` is wanted. facets: how many values of which metadata fields
+    are wanted, for `SearchResults.facets`. order_by: a metadata field, with "-" before it for the
+    reverse; "" for the order of relevance.
+
     If a page needs more candidates, a retriever is asked again with a larger pool, and its new
     candidates are put behind all earlier ones. A ranking must not depend on limit and offset; then
     pages are slices of one order.
@@ -361,6 +385,9 @@ class SearchRequest:
     pool: int
     vector: Vector | None = None
     context: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    total: bool = False
+    facets: Mapping[str, int] = attrs.field(factory=dict)
+    order_by: str = ""
 
 
 class Token(NamedTuple):
@@ -407,6 +434,13 @@ class Ranking:
         return len(self.ids)
 
 
+class FacetCount(NamedTuple):
+    """A value of a metadata field, and the number of documents that have it."""
+
+    value: Scalar
+    documents: int
+
+
 @attrs.frozen
 class StoredChunk:
     """A chunk as a store returns it, with title and metadata of its document.
@@ -425,7 +459,8 @@ class StoredChunk:
 class SearchHit:
     """One chunk that a search found.
 
-    score: never higher than that of the hit before it, on any page. Scores can be compared within
+    score: never higher than that of the hit before it, on any page, unless hits are ordered by a
+    field. Scores can be compared within
     one answer only. In a hybrid answer a score is from 0 to 1, and 0.5 is the middle of the
     candidates; in a text answer it is the BM25 score, in a vector answer the cosine similarity,
     from -1 to 1. A plugin that fuses or reranks may use other scores, or another order.
@@ -466,6 +501,17 @@ class SearchResults(Sequence[SearchHit]):
     timings: milliseconds for each step ("embed", "retrieve", "fuse", "fetch", "rerank", "total"),
     for each retriever of a plugin ("retrieve by NAME", a part of "retrieve"), and for each
     middleware ("middleware NAME", without the searches that it made).
+
+    total: how many documents match, on all pages together; None if it was not asked for. In a text
+    or hybrid answer these are the documents in scope that hold a word of the query. In a vector
+    answer they are all documents in scope, since every vector has a distance to the query.
+    total_is_exact: whether all pages together have exactly so many documents. It is True for a text
+    answer, of a store that counts. In a hybrid answer it is False, because documents that match by
+    their meaning alone are listed too; in a vector answer, because documents without a vector are
+    counted, but not listed.
+
+    facets: for each field that was asked for, how many of these documents have each value, the most
+    frequent values first; {} if none was asked for.
     """
 
     query: str
@@ -474,6 +520,9 @@ class SearchResults(Sequence[SearchHit]):
     degraded: bool = False
     reason: str = ""
     timings: Mapping[str, float] = attrs.field(factory=dict, hash=False)
+    total: int | None = None
+    total_is_exact: bool = False
+    facets: Mapping[str, Sequence[FacetCount]] = attrs.field(factory=dict, hash=False)
 
     @overload
     def __getitem__(self, index: int) -> SearchHit: ...

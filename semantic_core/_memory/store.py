@@ -35,13 +35,15 @@ from semantic_core._jobs import (
     Rest,
 )
 from semantic_core._memory.queue import Chunked, Contents, LedgerState, MemoryJobLedger
-from semantic_core._validation import Value, clip
+from semantic_core._validation import Scalar, Value, clip
 from semantic_core.errors import StoreMisuse, TenantRefused, TenantRequired, VectorInvalid
+from semantic_core.filters import sort_key
 from semantic_core.types import (
     ChunkId,
     Document,
     DocumentSummary,
     Entry,
+    FacetCount,
     Failure,
     Outcome,
     Page,
@@ -145,7 +147,8 @@ def open_memory(
 
 
 class MemoryStore:
-    """Store, TextScores, TitleSearch, Checkpoints and BatchQueue in the memory of this process.
+    """Store, TextScores, TextCounts, Facets, FieldOrder, TitleSearch, Checkpoints and BatchQueue in
+    the memory of this process.
 
     A search reads everything, so the store is made for thousands of chunks. The ledger of batch
     jobs is a `MemoryJobLedger`.
@@ -367,6 +370,57 @@ class MemoryStore:
                 of_tenant[tenant] = self._bm25(text, tenant)
             scores.append(np.nan if row is None else of_tenant[tenant](row))
         return np.array(scores, dtype=np.float64)
+
+    def count(self, text: str, scope: Scope) -> int:
+        """See `TextCounts.count`."""
+        return len(self._holding(text, scope))
+
+    def facets(
+        self, text: str | None, scope: Scope, fields: Mapping[str, int]
+    ) -> Mapping[str, Sequence[FacetCount]]:
+        """See `Facets.facets`."""
+        documents = self._holding(text, scope)
+        found: dict[str, Sequence[FacetCount]] = {}
+        for field, limit in fields.items():
+            counts = Counter[tuple[str, Scalar]]()
+            for document in documents:
+                counts.update({sort_key(value) for value in _values(document, field)})
+            most_frequent = sorted(counts, key=lambda held: (-counts[held], held))
+            found[field] = [FacetCount(held[1], counts[held]) for held in most_frequent[:limit]]
+        return found
+
+    def ordered(
+        self,
+        text: str | None,
+        scope: Scope,
+        field: str,
+        *,
+        descending: bool,
+        limit: int,
+        offset: int = 0,
+    ) -> Sequence[Ref]:
+        """See `FieldOrder.ordered`."""
+        choose = max if descending else min
+        held: dict[Ref, tuple[str, Scalar]] = {}
+        without: list[Ref] = []
+        for document in self._holding(text, scope):
+            values = _values(document, field)
+            if values:
+                held[document.ref] = choose(map(sort_key, values))
+            else:
+                without.append(document.ref)
+        by_ref = sorted(held)
+        refs = sorted(by_ref, key=lambda ref: held[ref], reverse=descending)
+        return [*refs, *sorted(without)][offset : offset + limit]
+
+    def _holding(self, text: str | None, scope: Scope) -> list[Document]:
+        """The documents in scope that contain any word of the text; all in scope for None."""
+        holds = None if text is None else self._bm25(text, scope.tenant)
+        return [
+            stored.document
+            for stored in self._within(scope)
+            if holds is None or any(map(holds, stored.rows))
+        ]
 
     def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `TitleSearch.titled`."""
@@ -651,10 +705,7 @@ class MemoryStore:
         self._check_tenant(scope.tenant)
         documents = []
         for ref, stored in state.documents.items():
-            if ref.tenant != scope.tenant:
-                continue
-            in_collections = scope.collections is None or ref.collection in scope.collections
-            if in_collections and scope.filter.matches(stored.document.metadata):
+            if scope.names(ref) and scope.filter.matches(stored.document.metadata):
                 documents.append(stored)
         return documents
 
@@ -813,6 +864,12 @@ def _content(stored: _Stored) -> object:
         metadata = _typed(entry.chunk.metadata)
         rows.append((entry.chunk, metadata, entry.passage, entry.fingerprint, vector))
     return stored.document, _typed(stored.document.metadata), rows
+
+
+def _values(document: Document, field: str) -> tuple[Scalar, ...]:
+    """The values of a metadata field: the items of a list, () if the field is missing."""
+    held = document.metadata.get(field, ())
+    return held if isinstance(held, tuple) else (held,)
 
 
 def _typed(metadata: Mapping[str, Value]) -> list[tuple[str, type, Value]]:

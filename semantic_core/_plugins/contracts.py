@@ -210,12 +210,12 @@ def candidates_fault(ranking: Any, pool: int, taken: Mapping[str, Ranking]) -> s
 
 
 def outside(id: ChunkId, scope: Scope) -> str:
-    """Why an id is not within tenant and collections; "" if it is."""
+    """Why an id is not within tenant, collections and keys; "" if it is."""
     if id.ref.tenant != scope.tenant:
         return "of another tenant"
     if scope.collections is not None and id.ref.collection not in scope.collections:
         return "of another collection"
-    return ""
+    return "" if scope.names(id.ref) else "with a key that was not asked for"
 
 
 def ranking_fault(ranking: Any, known: Set[ChunkId] | None) -> str:

@@ -67,7 +67,17 @@ def within(scope: Scope, outer: Scope) -> Scope:
         else:
             collections = tuple(name for name in collections if name in outer.collections)
     conditions = dict.fromkeys([*outer.filter.conditions, *scope.filter.conditions])
-    return Scope(outer.tenant, collections, Filter(tuple(conditions)))
+    keys = _keys_in_both(scope.keys, outer.keys)
+    return Scope(outer.tenant, collections, Filter(tuple(conditions)), keys)
+
+
+def _keys_in_both(
+    keys: Mapping[str, frozenset[str]] | None, others: Mapping[str, frozenset[str]] | None
+) -> Mapping[str, frozenset[str]] | None:
+    """The keys of two scopes that are in both; None if both have all."""
+    if keys is None or others is None or keys is others:
+        return others if keys is None else keys
+    return {name: keys[name] & others[name] for name in keys.keys() & others.keys()}
 
 
 class Layer(NamedTuple):

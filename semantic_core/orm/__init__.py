@@ -8,6 +8,7 @@ database (`SqlOutbox`). Pending changes are processed after the commit, so the i
 rows.
 
 - index, declaration: what is declared on a model. contract, base: the adapter of an ORM.
+- results, pages, among: the rows of a search, and those that it is limited to.
 - columns, statements, places, stand_ins: helpers that adapters are written with.
 - blueprints: the adapters that applications copy, and how a plugin imports one.
 - aio: how an adapter uses an ORM of asyncio. Not imported here: asyncio is only loaded if needed.
@@ -21,7 +22,8 @@ Tested by tests/orm/test_base.py, tests/house/test_exports.py.
 """
 
 from semantic_core.orm.agreement import unfinished_comparisons
-from semantic_core.orm.base import BaseORMAdapter, ModelResults, bind_declared
+from semantic_core.orm.among import refused
+from semantic_core.orm.base import BaseORMAdapter, bind_declared
 from semantic_core.orm.blueprints import blueprint_module
 from semantic_core.orm.columns import Column, build_table, dialect_named, parser_for, table_name
 from semantic_core.orm.comparison import ReindexProgress
@@ -31,7 +33,9 @@ from semantic_core.orm.index import SemanticIndex, declare
 from semantic_core.orm.leftovers import NoIndexes, follow_leftovers
 from semantic_core.orm.maintenance import VerifyReport
 from semantic_core.orm.outbox import AbortedChange, OutboxStatus, PendingChange, SqlOutbox
+from semantic_core.orm.pages import ModelPages
 from semantic_core.orm.places import project_folder, usual_place
+from semantic_core.orm.results import ModelResults
 from semantic_core.orm.sql import Sql, by_name
 from semantic_core.orm.stand_ins import CorePerDatabase
 from semantic_core.orm.statements import (
@@ -59,6 +63,7 @@ __all__ = [
     "Dialect",
     "Execute",
     "IndexStatus",
+    "ModelPages",
     "ModelResults",
     "NoIndexes",
     "OutboxStatus",
@@ -84,6 +89,7 @@ __all__ = [
     "may_write",
     "parser_for",
     "project_folder",
+    "refused",
     "table_name",
     "unfinished_comparisons",
     "usual_place",

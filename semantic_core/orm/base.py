@@ -10,20 +10,21 @@ Tested by tests/orm/test_base.py, tests/orm/test_adapter_kit.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from datetime import date
 from functools import cached_property
 from pathlib import Path
-from time import perf_counter
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
-from semantic_core._search import MAX_LIMIT
-from semantic_core._validation import check_count, clip, did_you_mean, one_line
-from semantic_core.errors import ConfigError, FilterInvalid, TenantRequired
+from semantic_core._matches import checked_facets, checked_order
+from semantic_core._validation import check_count, clip, did_you_mean
+from semantic_core.errors import ConfigError, FilterInvalid, InputError, TenantRequired
 from semantic_core.filters import Filter
 from semantic_core.orm import maintenance
 from semantic_core.orm.agreement import FIRST_TIME
+from semantic_core.orm.among import RowKeys, keys_among
 from semantic_core.orm.comparison import PAGE, ReindexProgress
 from semantic_core.orm.contract import (
     AdapterContract,
@@ -44,13 +45,24 @@ from semantic_core.orm.migrations import (
     remove_triggers,
 )
 from semantic_core.orm.outbox import TRIGGERS
+from semantic_core.orm.pages import ModelPages
 from semantic_core.orm.pending import WHOLE_TABLE
 from semantic_core.orm.places import project_folder
+from semantic_core.orm.results import ModelResults, found_rows
 from semantic_core.orm.scan import add_changes
 from semantic_core.orm.sync import IndexStatus, SyncCoordinator, coordinator_of
 from semantic_core.orm.tables import Execute
 from semantic_core.orm.triggers import Capture, trigger_spec
-from semantic_core.types import INDEX_FILE, IngestReport, Mode, Ref, SearchHit
+from semantic_core.types import (
+    INDEX_FILE,
+    WORDS_ONLY,
+    IngestReport,
+    Mode,
+    Passages,
+    Ref,
+    SearchHit,
+    SearchResults,
+)
 
 if TYPE_CHECKING:
     from semantic_core.core import SemanticCore
@@ -75,75 +87,36 @@ def checked_where(adapter: AdapterContract, where: Mapping[str, Any] | Filter | 
     return conditions
 
 
+def check_fields_of(
+    adapter: AdapterContract,
+    facets: Sequence[str] | Mapping[str, int] | None,
+    order_by: str | None,
+) -> None:
+    """Raise InputError for a facet or an order by what is no metadata field of the declaration."""
+    named = [*checked_facets(facets), *filter(None, [checked_order(order_by).removeprefix("-")])]
+    known = adapter.declaration.metadata_fields
+    for name in named:
+        if name not in known:
+            raise InputError(
+                f"{name!r} is no metadata field of {adapter}; there are "
+                f"{', '.join(known) or 'none'}.{did_you_mean(name, known)}",
+                hint=f"Write metadata_fields=[..., {name!r}] in its SemanticIndex.",
+            )
+
+
 def _as_stored(adapter: AdapterContract, wanted: Any) -> Any:
     if isinstance(wanted, Mapping):
         return {operator: _as_stored(adapter, value) for operator, value in wanted.items()}
     if isinstance(wanted, list | tuple | set | frozenset):
         return [_as_stored(adapter, value) for value in wanted]
-    return wanted if wanted is None else scalar(adapter.related_key(wanted))
-
-
-T = TypeVar("T")
-
-HIT = "search_hit"
-"""The attribute of a found instance that holds its `SearchHit`."""
-
-
-@attrs.frozen
-class ModelResults(Sequence[T], Generic[T]):
-    """The instances that a search found, best first.
-
-    Each instance has its `SearchHit` as ``search_hit``; ``hits`` has them in the same order.
-    mode, degraded, reason, timings: as in `SearchResults`. timings has the entry "rows" as well:
-    the milliseconds spent on reading rows. waiting: pending changes of this collection when the
-    search began; 0 after a successful ``fresh=True``.
-    """
-
-    query: str
-    rows: tuple[T, ...]
-    hits: tuple[SearchHit, ...]
-    mode: Mode
-    degraded: bool = False
-    reason: str = ""
-    waiting: int | None = None
-    timings: Mapping[str, float] = attrs.field(factory=dict, hash=False)
-
-    @overload
-    def __getitem__(self, index: int) -> T: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[T, ...]: ...
-    def __getitem__(self, index: int | slice) -> T | tuple[T, ...]:
-        return self.rows[index]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[T]:
-        return iter(self.rows)
-
-
-def with_hit(instance: Any, hit: SearchHit) -> Any:
-    """Set the hit on an instance and return the instance.
-
-    An instance that takes no further attributes stays unchanged: `ModelResults.hits` has the hit.
-    """
-    try:
-        setattr(instance, HIT, hit)
-    except Exception:  # noqa: BLE001
-        # Frozen models, and models that accept their own fields only, raise whatever they like.
-        with suppress(AttributeError, TypeError):  # a class with slots
-            object.__setattr__(instance, HIT, hit)
-    return instance
+    if wanted is None or isinstance(wanted, date):  # `Filter` knows what a date means
+        return wanted
+    return scalar(adapter.related_key(wanted))
 
 
 CAPTURES: tuple[CaptureMode, ...] = ("triggers", "events")
 STRATEGIES: tuple[Strategy, ...] = ("inline", "background", "manual")
 BACKFILLS: tuple[Backfill, ...] = ("background", "now", "off")
-
-MOST_GONE = 2_000
-"""Documents without a row that one search skips at most. Beyond that the answer is degraded."""
-LEAST_PAGE = 200
-"""The smallest page of further hits, once some hits turned out to have no row."""
 
 Where = Mapping[str, Any] | Filter | None
 
@@ -302,6 +275,11 @@ class BaseORMAdapter(AdapterContract):
         fresh: bool = False,
         timeout: float = 5.0,
         context: Mapping[str, Any] | None = None,
+        among: object = None,
+        total: bool = False,
+        facets: Sequence[str] | Mapping[str, int] | None = None,
+        order_by: str | None = None,
+        passages: Passages = "best",
     ) -> ModelResults[Any]:
         """Search this index: the best `limit` rows after the first `offset`, best first.
 
@@ -312,10 +290,19 @@ class BaseORMAdapter(AdapterContract):
         embedder is unavailable. context: for the plugins, such as ``{"user": request.user}``, see
         `SemanticCore.search`.
         Rows that were deleted, or no longer belong into the index, are skipped, and the next best
-        rows fill the limit. Raises what `SemanticCore.search` raises.
+        rows fill the limit.
+
+        among: only these rows, however many: a query of the ORM, with any join and condition; or
+        instances, or primary keys. total, facets, order_by, passages: see `SemanticCore.search`;
+        facets and order_by name metadata_fields. With passages="all" a row is given once for each
+        of its passages that is found.
+
+        Raises what `SemanticCore.search` raises, and what the ORM raises.
         """
         size = check_count("limit", limit, 1) + check_count("offset", offset)
         conditions = checked_where(self, where)
+        check_fields_of(self, facets, order_by)
+        within = self.keys_among(among)
         if self.same_transaction and self.in_transaction:
             self.coordinator.index_text()
         coordinator = self._checked_coordinator()
@@ -336,15 +323,9 @@ class BaseORMAdapter(AdapterContract):
         reasons = [behind]
         if waiting and coordinator.last_error:
             reasons.append(f"the latest changes could not be indexed: {coordinator.last_error}")
-        rows: list[Any] = []
-        hits: list[SearchHit] = []
-        gone: list[Ref] = []
-        unreadable: dict[str, Exception] = {}
-        spent = {"rows": 0.0}
-        seen = 0
-        page = size
-        while True:
-            found = core.search(
+
+        def find(page: int, seen: int) -> SearchResults:
+            return core.search(
                 query,
                 limit=page,
                 mode=mode,
@@ -352,52 +333,65 @@ class BaseORMAdapter(AdapterContract):
                 offset=seen,
                 collections=[collection],
                 context=context,
+                among=None if within is None else {collection: within},
+                total=total and not seen,
+                facets=None if seen else facets,
+                order_by=order_by,
+                passages=passages,
             )
-            started = perf_counter()
-            live = self._live(found.hits, unreadable)
-            spent["rows"] += (perf_counter() - started) * 1000
-            for name, value in found.timings.items():
-                spent[name] = spent.get(name, 0.0) + value
-            for hit in found.hits:
-                if hit.ref in live:
-                    rows.append(live[hit.ref])
-                    hits.append(hit)
-                elif hit.ref.key not in unreadable:
-                    gone.append(hit.ref)
-            seen += len(found)
-            if len(rows) >= size or len(found) < page:
-                break
-            # Some hits have no row: continue with a larger page.
-            page = min(max(page * 4, LEAST_PAGE), MAX_LIMIT - seen)
-            if page < 1 or len(gone) >= MOST_GONE:
-                reasons.append(
-                    f"more than {len(gone):,} documents found have no row any more, "
-                    "so fewer rows are given"
-                )
-                break
-        if unreadable:
-            error = next(iter(unreadable.values()))
-            counted = "1 row" if len(unreadable) == 1 else f"{len(unreadable):,} rows"
-            reasons.append(f"{counted} found cannot be read: {one_line(error)}")
-        self._report_gone(gone)
-        rows = rows[offset:size]
-        hits = hits[offset:size]
-        for instance, hit in zip(rows, hits, strict=True):
-            with_hit(instance, hit)
-        reasons.append(found.reason)
-        reason = "; ".join(filter(None, reasons))
-        return ModelResults(
-            query,
-            tuple(rows),
-            tuple(hits),
-            found.mode,
-            bool(reason),
-            reason,
-            waiting=waiting,
-            timings=spent,
-        )
+
+        found = found_rows(find, {collection: self._live}, size)
+        self._report_gone(found.gone)
+        return found.results(offset, reasons, waiting)
 
     __call__ = search
+
+    def pages(self, query: str, **options: Any) -> ModelPages:
+        """All rows that a search finds, read page by page: for Django's ``Paginator`` and others.
+
+        options: of `search`, without limit, offset and total. Nothing is searched yet.
+        """
+        wrong = options.keys() & {"limit", "offset", "total", "passages", "facets"}
+        if wrong:
+            raise InputError(
+                f"pages takes no {', '.join(sorted(wrong))}.",
+                hint="Slice the pages, or use search(...).",
+            )
+        return ModelPages(self, query, **options)
+
+    @in_one_connection
+    def keys_among(self, among: object) -> RowKeys | None:
+        """The keys of the rows that `among` of a search names, as their documents have them; None
+        for None. Raises InputError, and what the ORM raises.
+        """
+        return keys_among(self, among)
+
+    def count_documents(
+        self,
+        *,
+        where: Where = None,
+        among: object = None,
+        tenant: str | None = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> int:
+        """The number of documents of this index that a search with these arguments looks at."""
+        collection = self.declaration.collection
+        keys = self.keys_among(among)
+        page = self._core_of(tenant).documents(
+            limit=0,
+            where=checked_where(self, where),
+            collections=[collection],
+            context=context,
+            among=None if keys is None else {collection: keys},
+        )
+        return page.total
+
+    def finds_words_only(self, mode: Mode) -> bool:
+        """Whether a search in this mode lists the rows that hold a word of the query and no
+        others.
+        """
+        words_only = self.core.embedder.space.model == WORDS_ONLY
+        return mode == "text" or (mode == "hybrid" and words_only)
 
     @in_one_connection
     def install(self, *, backfill: Backfill | None = None) -> bool:

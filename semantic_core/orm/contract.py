@@ -140,6 +140,18 @@ class AdapterContract(ABC):
         none either: the next call finds the pending changes.
         """
 
+    def keys_of_query(self, query: object) -> Iterable[Any] | None:
+        """For ``among``: run a query of this ORM that gives rows of the model, and return their
+        primary keys, in any order; a tuple each for a composite key. None if it is no query of this
+        ORM.
+
+        Its conditions, joins, limit and offset hold; its columns do not matter. Raises InputError
+        for a query of another model, see `semantic_core.orm.refused`. The default is None: then
+        whatever is iterable is read as instances or keys, so a query that gives instances works,
+        and reads whole rows.
+        """
+        return None
+
     def connect(self) -> None:
         """For ``capture="events"``: listen to saves and deletes, and call `changed` inside their
         transaction.

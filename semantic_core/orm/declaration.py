@@ -20,7 +20,7 @@ import weakref
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache, partial
@@ -31,7 +31,7 @@ from uuid import UUID
 
 import attrs
 
-from semantic_core._validation import INT64, Value, check_name, clip
+from semantic_core._validation import INT64, Value, check_name, clip, iso_text
 from semantic_core.errors import ConfigError, InputError
 from semantic_core.orm.tables import Table
 from semantic_core.types import Document, Ref
@@ -241,9 +241,9 @@ def _plain(value: object) -> object:
         return _plain(value.value)
     if isinstance(value, str):
         return str(value)
-    if isinstance(value, datetime):
-        return (value.astimezone(UTC) if value.tzinfo is not None else value).isoformat()
-    if isinstance(value, date | time):
+    if isinstance(value, date):
+        return iso_text(value)
+    if isinstance(value, time):
         return value.isoformat()
     if isinstance(value, timedelta):
         return value.total_seconds()

@@ -9,7 +9,7 @@ from typing import Any
 
 from alchemy_engines import engine_of
 from alchemy_models import MODELS, Base
-from sqlalchemy import delete, insert, inspect, text, update
+from sqlalchemy import delete, insert, inspect, select, text, update
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.orm import Session
 from sqlalchemy_adapter import SQLAlchemyAdapter
@@ -123,6 +123,9 @@ class SQLAlchemyHarness(AdapterHarness):
             )
         with self._session() as session:
             session.execute(statement)
+
+    def query(self, model: Any, **values: Any) -> Any:
+        return select(model).filter_by(**values)
 
     def crash(self, work: Callable[[], None]) -> None:
         session = self._mine.session = Session(self.engine)

@@ -90,6 +90,9 @@ class DjangoHarness(AdapterHarness):
             [model(**values)], update_conflicts=True, unique_fields=["id"], update_fields=changed
         )
 
+    def query(self, model: Any, **values: Any) -> Any:
+        return models.QuerySet(model, using=self.alias).filter(**values)
+
     def crash(self, work: Callable[[], None]) -> None:
         transaction.atomic(using=self.alias).__enter__()
         work()

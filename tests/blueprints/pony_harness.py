@@ -134,6 +134,14 @@ class PonyHarness(AdapterHarness):
             cursor = self.db.execute(statement.replace("$", "$$"))
             return cursor.fetchall() if cursor.description else []
 
+    def query(self, model: Any, **values: Any) -> Any:
+        with db_session:
+            found = model.select()
+            for name, value in values.items():
+                path = name.replace("_id", ".id")
+                found = found.filter(f"lambda row: row.{path} == value", {"value": value}, {})
+            return found
+
     def crash(self, work: Callable[[], None]) -> None:
         lost = (DBException, RollbackException, ConnectionClosedError, ZeroDivisionError)
         try:

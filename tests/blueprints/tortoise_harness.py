@@ -194,6 +194,12 @@ class TortoiseHarness(AdapterHarness):
         options = {"update_fields": changed, "on_conflict": ["id"]}
         self.app.run(_awaited(lambda: model.bulk_create([model(**values)], **options)))
 
+    def query(self, model: Any, **values: Any) -> Any:
+        async def made() -> list[Any]:  # in a list, since a query is executed when it is awaited
+            return [QuerySet(model).filter(**values)]
+
+        return self.app.run(made())[0]
+
     def crash(self, work: Callable[[], None]) -> None:
         async def begin() -> None:
             await self.client._in_transaction().__aenter__()

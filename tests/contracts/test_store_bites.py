@@ -36,7 +36,7 @@ from semantic_core.testing import (
     store_checks,
 )
 from semantic_core.testing.check import checks_in
-from semantic_core.testing.stores import batches, crashed, history
+from semantic_core.testing.stores import batches, crashed, history, keys, totals
 from semantic_core.types import (
     Chunk,
     ChunkId,
@@ -1887,8 +1887,10 @@ def test_every_check_of_the_kit_has_a_mutant():
         str(check)
         for check in (*store_checks(persistent=True), *embedder_checks(), *splitter_checks())
     }
-    # The mutants of the ledger of jobs are in test_queue_bites.py; those of several processes are
-    # in the tests of SqliteStore, test_crash_kit_bites.py.
+    # The mutants of the ledger of jobs are in test_queue_bites.py, those of pages of results in
+    # test_page_bites.py; those of several processes are in the tests of SqliteStore,
+    # test_crash_kit_bites.py.
     ledger = {str(check) for check in checks_in(batches)} | {"jobs_outlive_the_process"}
-    proved = {*caught_by.values(), *ledger, *OF_PROCESSES, "any_history_ends_as_in_memory"}
+    pages = {str(check) for check in checks_in(keys, totals)}
+    proved = {*caught_by.values(), *ledger, *pages, *OF_PROCESSES, "any_history_ends_as_in_memory"}
     assert every - proved == set()

@@ -17,6 +17,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "hookspecs",
         "analysis",
         "_text",
+        "_among",
+        "_matches",
         "_memory",
         "_files",
         "_parts",

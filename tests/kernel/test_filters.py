@@ -121,21 +121,21 @@ def test_a_where_means_what_its_page_says(where, held, wanted):
         ({"k": {"in": [0] * 1_001}}, "where['k']: 1001 values, the most is 1000."),
         (
             {"k": None},
-            "where['k'] must be a str, a bool, a finite float, an int within 64 bits, or a list of "
-            "str, got NoneType: None. Leave the key out instead.",
+            "where['k'] must be a str, a bool, a finite float, an int within 64 bits, a date, "
+            "or a list of str, got NoneType: None. Leave the key out instead.",
         ),
         (
             {"k": {"lt": float("nan")}},
             (
-                "where['k'] must be a str, a bool, a finite float, an int within 64 bits, or a "
-                "list of str, got float: nan."
+                "where['k'] must be a str, a bool, a finite float, an int within 64 bits, a "
+                "date, or a list of str, got float: nan."
             ),
         ),
         (
             {"k": {"gt": [1]}},
             (
-                "where['k'] must be a str, a bool, a finite float, an int within 64 bits, or a "
-                "list of str, got list: [1]."
+                "where['k'] must be a str, a bool, a finite float, an int within 64 bits, a "
+                "date, or a list of str, got list: [1]."
             ),
         ),
         ({"k": ["a", "\ud800"]}, "where['k'] holds a lone surrogate (U+D800) at character 0."),

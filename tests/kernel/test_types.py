@@ -194,7 +194,7 @@ def test_a_document_longer_than_the_limit_is_refused(monkeypatch):
     )
 
 
-SCALARS = "must be a str, a bool, a finite float, an int within 64 bits, or a list of str"
+SCALARS = "must be a str, a bool, a finite float, an int within 64 bits, a date, or a list of str"
 
 
 @pytest.mark.parametrize(

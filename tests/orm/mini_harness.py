@@ -4,7 +4,7 @@ and mutants are made from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from itertools import count
@@ -15,7 +15,7 @@ from uuid import UUID
 import attrs
 from mini import Database, MiniAdapter, Model
 
-from semantic_core.orm import Relation, Table, Through
+from semantic_core.orm import Relation, Table, Through, refused
 from semantic_core.testing import DATABASE_LIMITS, AdapterHarness, Capability, Limit
 
 TABLES = (
@@ -52,6 +52,18 @@ def linked(model: type[Model], **links: tuple[Any, ...]) -> None:
         )
 
 
+class Rows:
+    """A query of the mini ORM: the rows of a model with these values, read when it is iterated."""
+
+    def __init__(self, model: Any, values: Mapping[str, Any]) -> None:
+        self.model, self._values = model, values
+
+    def __iter__(self) -> Iterator[Any]:
+        condition = " AND ".join(f'"{name}" = ?' for name in self._values) or "1"
+        bound = [str(each) if isinstance(each, UUID) else each for each in self._values.values()]
+        return iter(self.model.where(condition, bound))
+
+
 class MiniKitAdapter(MiniAdapter):
     """The mini adapter, with joined inheritance: a model with a `parent` keeps its inherited fields
     there; and events.
@@ -68,6 +80,15 @@ class MiniKitAdapter(MiniAdapter):
             if name == "id" or name not in parent.fields
         }
         return attrs.evolve(table, columns=own, bases=(Relation(parent, "id", "id"),))
+
+    def keys_of_query(self, query: Any) -> Any:
+        if not isinstance(query, Rows):
+            return None
+        if query.model is not self.model:
+            raise refused(self, query.model)
+        names = self.model.key
+        rows = [tuple(getattr(row, name) for name in names) for row in query]
+        return [row if len(names) > 1 else row[0] for row in rows]
 
     def connect(self) -> None:
         self.model.heard.append(self.changed)
@@ -269,6 +290,9 @@ class MiniHarness(AdapterHarness):
             ),
             list(values.values()),
         )
+
+    def query(self, model: Any, **values: Any) -> Any:
+        return Rows(model, values)
 
     def crash(self, work: Callable[[], None]) -> None:
         self.db.raw.execute("BEGIN IMMEDIATE")

@@ -10,12 +10,14 @@ from unittest import SkipTest
 
 import attrs
 import pytest
-from mini_harness import MiniHarness, MiniKitAdapter
+from mini_harness import MiniHarness, MiniKitAdapter, Rows
 from mutants import CaughtBy, opener, unshrunk
 
 from semantic_core import SemanticCore
 from semantic_core._memory.store import MemoryStore
+from semantic_core.errors import InputError
 from semantic_core.orm import ModelResults, SqlOutbox, VerifyReport
+from semantic_core.orm.among import RowKeys
 from semantic_core.orm.comparison import RowComparison
 from semantic_core.orm.declaration import uuid_text
 from semantic_core.orm.dialects import OUTBOX
@@ -554,6 +556,124 @@ class LimitNotFilled(MiniKitAdapter):
         return ModelResults(
             query, tuple(row for row, _ in live), tuple(hit for _, hit in live), found.mode
         )
+
+
+# --- what a search is limited to, and what it tells of all rows -----------------------------------
+
+
+@caught_by("among_a_query_are_its_rows")
+class QueryAfterTheLimit(MiniKitAdapter):
+    def search(self, query, *, among=None, **options):
+        found = super().search(query, **options)
+        keys = self.keys_among(among)
+        if keys is None:
+            return found
+        pairs = zip(found.rows, found.hits, strict=True)
+        inside = [pair for pair in pairs if pair[1].ref.key in keys]
+        return attrs.evolve(
+            found,
+            rows=tuple(row for row, _ in inside),
+            hits=tuple(hit for _, hit in inside),
+        )
+
+
+@caught_by("among_rows_and_keys_are_those")
+class NoRowsAreAllRows(MiniKitAdapter):
+    def keys_among(self, among):
+        return super().keys_among(among) or None
+
+
+@caught_by("among_what_is_no_row_is_refused")
+class AnythingIsAKey(MiniKitAdapter):
+    def keys_among(self, among):
+        try:
+            return super().keys_among(among)
+        except InputError:
+            return RowKeys(map(str, among))
+
+
+@caught_by("among_a_query_of_another_model_is_refused")
+class QueriesOfAnyModel(MiniKitAdapter):
+    def keys_of_query(self, query):
+        if not isinstance(query, Rows):
+            return None
+        return [row.id for row in query]
+
+
+@caught_by("among_follows_the_database")
+class QueriesAreReadOnce(MiniKitAdapter):
+    def keys_of_query(self, query):
+        if not isinstance(query, Rows):
+            return None
+        known = self.__dict__.setdefault("known", {})
+        place = str(sorted(query._values))
+        if place not in known:
+            known[place] = super().keys_of_query(query)
+        return known[place]
+
+
+@caught_by("among_takes_composite_keys")
+class TheFirstPartOfAKey(MiniKitAdapter):
+    def keys_of_query(self, query):
+        keys = super().keys_of_query(query)
+        return keys and [(key[0], key[0]) if isinstance(key, tuple) else key for key in keys]
+
+
+@caught_by("among_takes_text_keys")
+class KeysInLowerCase(MiniKitAdapter):
+    def keys_among(self, among):
+        keys = super().keys_among(among)
+        return None if keys is None else RowKeys(key.lower() for key in keys)
+
+
+@caught_by("among_takes_uuids")
+class UuidsAsTheyAreSpelled(MiniKitAdapter):
+    def keys_among(self, among):
+        if isinstance(among, list):
+            return RowKeys(map(str, among))
+        return super().keys_among(among)
+
+
+@caught_by("among_keeps_tenants_apart")
+class TotalsOfAllTenants(MiniKitAdapter):
+    def search(self, query, *, tenant=None, **options):
+        found = super().search(query, tenant=tenant, **options)
+        if tenant is None or found.total is None:
+            return found
+        core = self.core
+        every = sum(core.stats(all_tenants=True).collections.values())
+        return attrs.evolve(found, total=every)
+
+
+@caught_by("totals_and_facets_are_of_all_pages")
+class TotalsOfThePage(MiniKitAdapter):
+    def search(self, query, *, total=False, **options):
+        found = super().search(query, total=total, **options)
+        return attrs.evolve(found, total=len(found)) if total else found
+
+
+@caught_by("totals_and_facets_are_of_all_pages")
+class FacetsOfAnyField(MiniKitAdapter):
+    def search(self, query, *, facets=None, order_by=None, **options):
+        known = [name for name in facets or () if name in self.declaration.metadata_fields]
+        return super().search(query, facets=known or None, **options)
+
+
+@caught_by("an_order_by_a_field_is_of_all_rows")
+class SortsThePage(MiniKitAdapter):
+    def search(self, query, *, order_by=None, **options):
+        found = super().search(query, **options)
+        if not order_by:
+            return found
+        name = order_by.removeprefix("-")
+        rows = sorted(found.rows, key=lambda row: getattr(row, name), reverse=name != order_by)
+        return attrs.evolve(found, rows=tuple(rows))
+
+
+@caught_by("pages_fit_together")
+class PagesOfAllRows(MiniKitAdapter):
+    def count_documents(self, *, among=None, **options):
+        return super().count_documents(**options)
 
 
 class Remembering(MiniKitAdapter):

@@ -35,10 +35,10 @@ from semantic_core.orm import (
     Relation,
     SemanticIndex,
     Table,
-    base,
     bind_declared,
     declare,
     processing,
+    results,
     sync,
 )
 from semantic_core.orm.comparison import Lease
@@ -290,8 +290,8 @@ def emptied(shelf: Shelf, count: int) -> list[int]:
 def test_rows_that_went_unseen_cost_a_few_larger_looks_and_are_not_met_again(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(base, "MOST_GONE", 100)
-    monkeypatch.setattr(base, "LEAST_PAGE", 20)
+    monkeypatch.setattr(results, "MOST_GONE", 100)
+    monkeypatch.setattr(results, "LEAST_PAGE", 20)
     asked = emptied(shelf, 400)
     monkeypatch.setattr(shelf.Article.search.coordinator.worker, "wake", lambda: None)
     found = shelf.Article.search("a common text", limit=5, mode="text")
@@ -309,7 +309,7 @@ def test_rows_that_went_unseen_cost_a_few_larger_looks_and_are_not_met_again(
 def test_rows_that_went_unseen_never_make_a_search_ask_for_more_than_may_be_asked_for(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(base, "MAX_LIMIT", 100)
+    monkeypatch.setattr(results, "MAX_LIMIT", 100)
     monkeypatch.setattr(_search, "MAX_LIMIT", 100)
     asked = emptied(shelf, 150)
     found = shelf.Article.search("a common text", limit=60, mode="text")

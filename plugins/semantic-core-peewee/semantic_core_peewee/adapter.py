@@ -25,7 +25,15 @@ from typing import TYPE_CHECKING, Any
 import peewee
 
 from semantic_core.errors import ConfigError
-from semantic_core.orm import Backfill, BaseORMAdapter, Declaration, Dialect, Strategy, Table
+from semantic_core.orm import (
+    Backfill,
+    BaseORMAdapter,
+    Declaration,
+    Dialect,
+    Strategy,
+    Table,
+    refused,
+)
 from semantic_core_peewee.commits import commits_of, in_transaction
 from semantic_core_peewee.tables import (
     database_of,
@@ -174,6 +182,29 @@ class PeeweeAdapter(BaseORMAdapter):
             values = [peewee.Value(part, unpack=False) for part in row]
             listed.append(peewee.EnclosedNodeList(values))
         return peewee.EnclosedNodeList(listed)
+
+    def keys_of_query(self, query: Any) -> Iterable[Any] | None:
+        """The primary keys of a query, in one statement on this thread's connection."""
+        if not isinstance(query, peewee.SelectBase):
+            return None
+        if isinstance(query, peewee.ModelSelect) and not issubclass(query.model, self.model):
+            raise refused(self, query.model)
+        keys = self._select_keys(query)
+        with self.connected():
+            rows = keys.tuples().execute(self._database)
+            return [row if len(row) > 1 else row[0] for row in rows]
+
+    def _select_keys(self, query: Any) -> Any:
+        """The same query with the columns of the key in place of its own."""
+        fields = key_fields(self.model)
+        is_model_select = isinstance(query, peewee.ModelSelect)
+        is_cut = query._limit is not None or query._offset is not None
+        if is_model_select and not (is_cut or query._distinct):
+            return query.select(*fields).order_by()
+        # What LIMIT, DISTINCT and UNION are about stays as it is, and the keys are read of that.
+        inner = query.alias("among")
+        columns = [getattr(inner.c, field.column_name) for field in fields]
+        return peewee.Select([inner], columns).bind(self._database)
 
     def on_commit(self, wake: Callable[[], None]) -> None:
         """Have `wake` called after each commit of the database object that may have written."""

@@ -27,11 +27,12 @@ from modelsearch.backends.base import (
 from modelsearch.query import PlainText
 
 from semantic_core.orm import BaseORMAdapter
+from semantic_core.types import SearchResults
 from semantic_core_wagtail.families import MOST_BOUND, top_key
 from semantic_core_wagtail.following import index_of
 from semantic_core_wagtail.index import FamilyIndex, FamilyRebuilder
 from semantic_core_wagtail.options import PACKAGE, Options, checked_options
-from semantic_core_wagtail.words import MOST, Matches, WordIndex
+from semantic_core_wagtail.words import Matches, WordIndex
 
 log = logging.getLogger("semantic_core_wagtail")
 LEAST_PAGE = 100
@@ -125,37 +126,44 @@ class SemanticSearchQueryCompiler(BaseSearchQueryCompiler):  # type: ignore[misc
         contain the words. scores, rows: receive what is added.
         """
         with_words = set(order)
-        added = 0
         merged: dict[str, float] = {}
-        seen = 0
-        page = max(LEAST_PAGE, options.meaning)
-        while added < options.meaning and seen < MOST:
-            hits = self.adapter.core.search(
-                self.query.query_string,
-                limit=min(page, MOST - seen),
-                offset=seen,
-                collections=[self.adapter.declaration.collection],
-            )
-            new = [hit.ref.key for hit in hits if hit.ref.key not in with_words]
-            in_query_set = self.rows_among(new)
+        for hits in self._hybrid(options):
+            merged.clear()
+            others = [hit.ref.key for hit in hits if hit.ref.key not in with_words]
+            added = self.rows_among(others)
+            left = options.meaning
             for hit in hits:
                 key = hit.ref.key
                 if key in with_words:
                     merged[key] = hit.score
-                elif key in in_query_set and _is_close(hit, options) and added < options.meaning:
+                elif key in added and left and _is_close(hit, options):
                     merged[key] = hit.score
-                    rows[key] = in_query_set[key]
-                    added += 1
-            seen += len(hits)
-            if len(hits) < page:
+                    rows[key] = added[key]
+                    left -= 1
+            if not left:
                 break
-            page *= 4
         lowest = min(merged.values(), default=1.0)
         for place, key in enumerate(key for key in order if key not in merged):
             merged[key] = lowest - 1e-9 * (place + 1)
         scores.clear()
         scores.update(merged)
         return list(merged)
+
+
+    def _hybrid(self, options: Options) -> Iterator[SearchResults]:
+        """The best hits of hybrid search: first whatever rows they are of; then, for a query set
+        that has few of those, of its rows alone.
+        """
+        adapter = self.adapter
+        collection = adapter.declaration.collection
+        for within in (False, True):
+            keys = adapter.keys_among(self.queryset) if within else None
+            yield adapter.core.search(
+                self.query.query_string,
+                limit=max(LEAST_PAGE, 2 * options.meaning),
+                collections=[collection],
+                among=None if keys is None else {collection: keys},
+            )
 
 
 def _is_close(hit: Any, options: Options) -> bool:

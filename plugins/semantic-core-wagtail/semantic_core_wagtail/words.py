@@ -174,30 +174,39 @@ class WordIndex:
             keys = _in_all(rare or list(found.values()))
         else:
             keys = set().union(*found.values())
-        unsure = bool(common) and every and len(common) < len(found)
-        if self.fields is not None or in_order or unsure:
-            keys = self._checked(keys, words, found, every=every, in_order=in_order)
+        if every and len(common) < len(found):
+            for word in common:  # the best documents with it were looked up, and there are more
+                found[word] = self._documents_with(word, keys)
+                keys.intersection_update(found[word])
+        if self.fields is not None or in_order:
+            keys = self._checked(keys, words, every=every, in_order=in_order)
         scores = {}
         for key in keys:
             scores[key] = sum(each.get(key, 0.0) for each in found.values())
         return Matches(scores)
 
-    def _documents_with(self, word: str) -> dict[str, float]:
-        """The documents with this word, and their scores in full-text search."""
-        known = self._found.get(word)
+    def _documents_with(self, word: str, among: set[str] | None = None) -> dict[str, float]:
+        """The documents with this word, and their scores in full-text search. among: only these
+        documents, at most `MOST`; None for all.
+        """
+        known = self._found.get(word) if among is None else None
         if known is None:
             hits = self.adapter.core.search(
-                word, mode="text", limit=MOST, collections=[self.collection]
+                word,
+                mode="text",
+                limit=MOST,
+                collections=[self.collection],
+                among=None if among is None else {self.collection: among},
             )
             known = {hit.ref.key: hit.score for hit in hits}
-            self._found[word] = known
+            if among is None:
+                self._found[word] = known
         return known
 
     def _checked(
         self,
         keys: Iterable[str],
         words: Sequence[str],
-        found: Mapping[str, Mapping[str, float]],
         *,
         every: bool,
         in_order: bool,
@@ -212,11 +221,6 @@ class WordIndex:
             else:
                 all_words = set().union(*held)
                 present = [word in all_words for word in words]
-                if self.fields is None:  # the index knows stems, which the text does not show
-                    present = [
-                        there or key in found[word]
-                        for there, word in zip(present, words, strict=True)
-                    ]
                 matched = all(present) if every else any(present)
             if matched:
                 checked.add(key)

@@ -6,6 +6,7 @@ Tested by tests/orm/test_adapter_kit.py.
 from __future__ import annotations
 
 from semantic_core.testing.adapters import (
+    among,
     care,
     events,
     failures,
@@ -51,6 +52,7 @@ def adapter_checks(*, trees: int = TREES) -> list[Check]:
         related,
         tenants,
         search,
+        among,
         care,
         identity,
         workers,

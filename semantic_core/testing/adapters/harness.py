@@ -33,6 +33,7 @@ class Capability(Enum):
     MANY_TO_MANY = "A field may read through a table that joins two others."
     MIXED_SQL = "Within a transaction, SQL may change rows that the ORM has read in it."
     PER_DATABASE = "Transactions of two databases commit and roll back apart from each other."
+    QUERY = "A query of the ORM names the rows that a search is limited to."
     RELATED = "A change of a related row reaches the rows that read through it."
     SAVEPOINTS = "Transactions can be nested; an inner one can be rolled back alone."
     SECOND_DATABASE = "Models of two databases may be indexed in one process."
@@ -160,6 +161,12 @@ class AdapterHarness(ABC):
     def upsert(self, model: type, **values: Any) -> None:
         """UPSERT: insert a row, or set these values in the row with its ``id``. One statement."""
         raise NotImplementedError(_missing(self, "upsert", Capability.UPSERT))
+
+    def query(self, model: type, **values: Any) -> Any:
+        """QUERY: a query for the rows whose columns have these values, as `among` of a search takes
+        it, not executed yet. For articles also those that a default filter hides.
+        """
+        raise NotImplementedError(_missing(self, "query", Capability.QUERY))
 
     def crash(self, work: Callable[[], None]) -> None:
         """CRASH: begin a transaction, call ``work()`` and lose the connection before the commit.

@@ -15,6 +15,7 @@ from semantic_core.testing.stores import (
     checkpoints,
     crashed,
     documents,
+    keys,
     queue,
     random,
     reopened,
@@ -22,6 +23,7 @@ from semantic_core.testing.stores import (
     scopes,
     scores,
     threads,
+    totals,
     vectors,
     words,
     writes,
@@ -52,8 +54,8 @@ def store_checks(
             check(opener)
 
     The first opening of a name in a check must give an empty store. Checks of an ability that a
-    store does not have (`TextSearch`, `TextScores`, `TitleSearch`, `VectorQueue`, `BatchQueue`,
-    `Checkpoints`) are skipped with the reason.
+    store does not have (`TextSearch`, `TextScores`, `TextCounts`, `Facets`, `FieldOrder`,
+    `TitleSearch`, `VectorQueue`, `BatchQueue`, `Checkpoints`) are skipped with the reason.
 
     persistent: whether opening a name again after `close` gives the same store with its contents;
     checks of this are then part of the list, and so are checks with a second process, which is a
@@ -70,7 +72,9 @@ def store_checks(
         checkpoints,
         words,
         scores,
+        totals,
         scopes,
+        keys,
         threads,
         revisions,
     ]

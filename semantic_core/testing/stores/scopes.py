@@ -14,7 +14,14 @@ import numpy as np
 
 from semantic_core.errors import TenantRefused, TenantRequired
 from semantic_core.filters import Filter
-from semantic_core.protocols import TextScores, TextSearch, TitleSearch
+from semantic_core.protocols import (
+    Facets,
+    FieldOrder,
+    TextCounts,
+    TextScores,
+    TextSearch,
+    TitleSearch,
+)
 from semantic_core.testing.check import Check, expect, raises, same, same_fields
 from semantic_core.testing.stores.samples import (
     SPACE,
@@ -204,6 +211,12 @@ def _calls(store: Any, tenant: str) -> dict[str, Callable[[], object]]:
         calls["words"] = partial(store.words, "zorbak", 10, scope)
     if isinstance(store, TextScores):
         calls["score"] = partial(store.score, each.ids, "zorbak")
+    if isinstance(store, TextCounts):
+        calls["count"] = partial(store.count, "zorbak", scope)
+    if isinstance(store, Facets):
+        calls["facets"] = partial(store.facets, "zorbak", scope, {"k": 1})
+    if isinstance(store, FieldOrder):
+        calls["ordered"] = partial(store.ordered, "", scope, "k", descending=False, limit=1)
     if isinstance(store, TitleSearch):
         calls["titled"] = partial(store.titled, "zorbak", 10, scope)
     return calls

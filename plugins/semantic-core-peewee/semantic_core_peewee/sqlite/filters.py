@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from semantic_core.errors import FilterInvalid, InputError, TenantRefused, TenantRequired
 from semantic_core.filters import Condition, Filter, kind
 from semantic_core.types import Ref, Scope
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MOST_VALUES = 32_700
 """Values all conditions of one scope may bind; SQLite takes 32,766 in one statement,
@@ -37,7 +41,8 @@ class Clause:
     narrows: whether it asks for more than the tenant. each: the same condition, written so that it
     is cheap for a few documents; `sql` is cheap for all of them. sources: queries that each return
     the ids of all documents in scope, and of others. collections: the names it asks for, if it asks
-    for nothing else.
+    for nothing else. listed: the ids of all documents in scope, ascending, if they were looked up;
+    None if not.
     """
 
     sql: str
@@ -46,6 +51,7 @@ class Clause:
     each: Bound
     sources: tuple[Bound, ...]
     collections: tuple[str, ...] = ()
+    listed: NDArray[np.int64] | None = attrs.field(default=None, eq=False, repr=False)
 
 
 def check_tenant(tenant: object, multi_tenant: bool) -> str:
@@ -69,7 +75,7 @@ def compile_scope(scope: Scope, generation: int) -> Clause:
     values = [generation, scope.tenant]
     named: list[str] = []
     if scope.collections is not None:
-        named = [name for name in scope.collections if _may_be_a_name(name)]
+        named = [name for name in scope.collections if is_collection_name(name)]
         parts.append("d.collection in (select j.value from json_each(?) as j)")
         values.append(json.dumps(named))
     each = list(parts)
@@ -107,6 +113,14 @@ def compile_scope(scope: Scope, generation: int) -> Clause:
     )
 
 
+def of_listed(documents: NDArray[np.int64]) -> Clause:
+    """The clause of these documents, given by id in ascending order."""
+    listed = json.dumps(documents.tolist())
+    select = "select j.value from json_each(?) as j"
+    condition = (f"d.id in ({select})", (listed,))
+    return Clause(*condition, True, condition, ((select, (listed,)),), listed=documents)
+
+
 _GENERATION: Any = object()
 _NOTHING = "select null where 0"
 
@@ -142,7 +156,7 @@ def _checked(filter: Filter) -> Filter:
     return filter
 
 
-def _may_be_a_name(name: object) -> bool:
+def is_collection_name(name: object) -> bool:
     """Whether a collection can have this name; what no Ref accepts is in no store."""
     try:
         Ref(name, "-")  # type: ignore[arg-type]

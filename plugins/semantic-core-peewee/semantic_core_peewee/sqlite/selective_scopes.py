@@ -1,5 +1,5 @@
-"""Scopes of few documents, which are listed instead of being checked chunk by chunk; and scopes
-that are asked for again and again, whose chunks stay in memory.
+"""Scopes whose documents are listed instead of being checked chunk by chunk: those of few documents
+and those of given keys; and scopes that are asked for again and again, whose chunks stay in memory.
 
 Tested by tests/sqlite/test_word_search.py, tests/sqlite/test_filters.py and
 tests/sqlite/test_contract_variants.py.
@@ -13,15 +13,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from semantic_core_peewee.sqlite.filters import compile_scope, is_collection_name, of_listed
 from semantic_core_peewee.sqlite.quantized import current_state
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from semantic_core.types import Scope
     from semantic_core_peewee.sqlite.filters import Clause
     from semantic_core_peewee.sqlite.pool import View
     from semantic_core_peewee.sqlite.segments import State
 
+_KEYS = "keys"
+_KEYED = """select group_concat(d.id)
+    from json_each(?) as j
+    cross join semantic_index_document as d indexed by semantic_index_document_ref
+    where d.generation = ? and d.tenant = ? and d.collection = ? and d.key = j.value and {}"""
+_OF_DOCUMENTS = """select group_concat(c.id)
+    from json_each(?) as j
+    cross join semantic_index_chunk as c indexed by semantic_index_chunk_place
+    where c.document = j.value"""
 MOST_REMEMBERED = 4
 """Scopes whose chunks stay in memory: about ten bytes for every chunk in them."""
 _GAPS = 64
@@ -94,8 +105,48 @@ def _listed(view: View, clause: Clause) -> Known:
     return Known(np.sort(numbers(view.raw.execute(sql, clause.values).get)))
 
 
+def scope_clause(view: View, scope: Scope) -> Clause:
+    """The documents in scope, as this transaction sees them.
+
+    The documents of a scope with keys are looked up here, once for all searches of a transaction:
+    whatever number of keys there is, each is one look into an index.
+    """
+    clause = compile_scope(scope, view.generation)
+    if scope.keys is None:
+        return clause
+    kept: dict[Any, tuple[object, Clause]] = view.kept.setdefault(_KEYS, {})
+    key = (clause.sql, clause.values, id(scope.keys))
+    if key not in kept:
+        # The keys are remembered too: as long as they are, nothing else can have their id.
+        kept[key] = (scope.keys, of_listed(_of_keys(view, scope, clause)))
+    return kept[key][1]
+
+
+def _of_keys(view: View, scope: Scope, clause: Clause) -> NDArray[np.int64]:
+    """The ids of the documents with the keys of a scope that fulfil its clause, ascending."""
+    condition, values = clause.each
+    found = [numbers(None)]
+    for collection, keys in (scope.keys or {}).items():
+        if keys and is_collection_name(collection):
+            listed = json.dumps(sorted(keys))
+            of_collection = (listed, view.generation, scope.tenant, collection)
+            sql = _KEYED.format(condition)
+            found.append(numbers(view.raw.execute(sql, (*of_collection, *values)).get))
+    documents: NDArray[np.int64] = np.unique(np.concatenate(found))
+    return documents
+
+
+def chunks_of(view: View, documents: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The chunks of these documents, ascending."""
+    chunks = numbers(view.raw.execute(_OF_DOCUMENTS, (json.dumps(documents.tolist()),)).get)
+    chunks.sort()
+    return chunks
+
+
 def few_documents(view: View, clause: Clause, state: State) -> list[int] | None:
     """The documents in scope, if one of its conditions alone leaves few; else None."""
+    if clause.listed is not None:
+        return clause.listed.tolist()  # type: ignore[no-any-return]
     tuning = view.tuning
     most = int(max(tuning.few_documents, tuning.selective * state.slots))
     for source, values in clause.sources:

@@ -1,7 +1,7 @@
 """SqliteStore: documents, a full-text index and a vector index in one SQLite file.
 
-It is a `Store` with `TextSearch`, `TextScores`, `TitleSearch`, `VectorQueue` and `Checkpoints`; its
-job ledger makes it a `BatchQueue`.
+It is a `Store` with `TextSearch`, `TextScores`, `TextCounts`, `Facets`, `FieldOrder`,
+`TitleSearch`, `VectorQueue` and `Checkpoints`; its job ledger makes it a `BatchQueue`.
 
 Tested by tests/sqlite/test_contract.py and tests/sqlite/test_maintenance.py.
 """
@@ -23,6 +23,7 @@ from semantic_core.types import (
     ChunkId,
     Document,
     Entry,
+    FacetCount,
     Outcome,
     Page,
     PendingChunk,
@@ -41,6 +42,7 @@ from semantic_core_peewee.sqlite import (
     cpu_limiter,
     jobs,
     maintenance,
+    matches,
     read,
     revisions,
     segments,
@@ -56,12 +58,13 @@ from semantic_core_peewee.sqlite.connection import (
     kind_of,
     translated,
 )
-from semantic_core_peewee.sqlite.filters import Clause, check_tenant, compile_scope
+from semantic_core_peewee.sqlite.filters import Clause, check_tenant
 from semantic_core_peewee.sqlite.job_store import OfLedger, SqliteJobLedger, blobs_of
 from semantic_core_peewee.sqlite.migrations import newest
 from semantic_core_peewee.sqlite.opening import prepare
 from semantic_core_peewee.sqlite.pool import Pool, View, check_open
 from semantic_core_peewee.sqlite.records import MOST_INT, check_count, incoming
+from semantic_core_peewee.sqlite.selective_scopes import scope_clause
 from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
 from semantic_core_peewee.sqlite.unit_vectors import from_blob
 from semantic_core_peewee.sqlite.vector_rows import fill_waiting, known_blobs
@@ -328,6 +331,53 @@ class SqliteStore:
 
         return self._pool.search(work)
 
+    def count(self, text: str, scope: Scope) -> int:
+        """See `TextCounts.count`. The words that are looked for are those of `words`."""
+
+        def work(view: View) -> int:
+            return matches.count(view, text, self._clause(view, scope), self._counts)
+
+        return self._pool.search(work)
+
+    def facets(
+        self, text: str | None, scope: Scope, fields: Mapping[str, int]
+    ) -> Mapping[str, Sequence[FacetCount]]:
+        """See `Facets.facets`."""
+        wanted = {field: check_count("limit", limit) for field, limit in fields.items()}
+
+        def work(view: View) -> dict[str, list[FacetCount]]:
+            return matches.facets(view, text, self._clause(view, scope), wanted, self._counts)
+
+        return self._pool.search(work)
+
+    def ordered(
+        self,
+        text: str | None,
+        scope: Scope,
+        field: str,
+        *,
+        descending: bool,
+        limit: int,
+        offset: int = 0,
+    ) -> Sequence[Ref]:
+        """See `FieldOrder.ordered`."""
+        most = check_count("limit", limit)
+        first = check_count("offset", offset)
+
+        def work(view: View) -> Sequence[Ref]:
+            return matches.ordered(
+                view,
+                text,
+                self._clause(view, scope),
+                field,
+                self._counts,
+                descending=descending,
+                limit=most,
+                offset=first,
+            )
+
+        return self._pool.search(work)
+
     def fetch(self, ids: Sequence[ChunkId]) -> list[StoredChunk]:
         """See `Store.fetch`."""
         wanted = self._checked_ids(ids)
@@ -465,7 +515,7 @@ class SqliteStore:
         if not isinstance(scope, Scope):
             raise InputError(f"scope must be a Scope, got {type(scope).__name__}.")
         check_tenant(scope.tenant, self._multi_tenant)
-        return compile_scope(scope, view.generation)
+        return scope_clause(view, scope)
 
     def _checked(self, ref: Ref) -> Ref:
         if not isinstance(ref, Ref):

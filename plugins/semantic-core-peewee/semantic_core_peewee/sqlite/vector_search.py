@@ -88,6 +88,8 @@ class Matching:
 
 def matching(view: View, codes: QuantizedVectors, scope: Scope, clause: Clause) -> Matching:
     """The slots of this state that are in scope; remembered if that is worth it."""
+    if clause.listed is not None:  # its documents are many numbers, and rarely the same ones again
+        return _matching(view, codes, scope, clause, again=False)
     # Not the filter itself: in Python, one that asks for 1 equals one that asks for True.
     key = (clause.sql, clause.values)
     kept: dict[Any, Matching | None] = codes.kept.setdefault(_KEPT, {})
@@ -103,7 +105,7 @@ def matching(view: View, codes: QuantizedVectors, scope: Scope, clause: Clause) 
 def _matching(
     view: View, codes: QuantizedVectors, scope: Scope, clause: Clause, *, again: bool
 ) -> Matching:
-    if not scope.filter:
+    if not scope.filter and clause.listed is None:
         return _in_homes(codes, scope)
     ids = _every_document(view, clause) if again else few_documents(view, clause, codes.state)
     if ids is None:

@@ -34,6 +34,7 @@ from semantic_core_peewee.sqlite.selective_scopes import (
     Known,
     KnownScopes,
     among,
+    chunks_of,
     few_documents,
 )
 from semantic_core_peewee.sqlite.word_cache import (
@@ -159,6 +160,7 @@ _LISTED = (
         "where c.document = j.value)"
     ),
 )
+_AMONG = ("", "and +{chunk} in (select j.value from json_each(?) as j)")
 # The plus keeps SQLite from looking up every document of the scope for every match.
 _JOINED = (
     "cross join semantic_index_chunk as c indexed by semantic_index_chunk_owner",
@@ -235,6 +237,12 @@ def _finder(
 
     if _is_everything(view, scope):
         return everywhere
+    if scope.listed is not None:
+        inside = Known(chunks_of(view, scope.listed))
+        if found is not None:
+            return lambda limit: found.best(limit, inside, count)
+        listed_chunks = json.dumps(inside.chunks.tolist())
+        return lambda limit: rows(limit, _AMONG, listed_chunks)
     known = counts.scopes.chunks(view, scope)
     if known is not None and found is not None:
         return lambda limit: found.best(limit, known, count)

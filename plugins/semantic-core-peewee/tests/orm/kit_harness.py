@@ -200,6 +200,12 @@ class PeeweeHarness(AdapterHarness):
         )
         model.insert(**values).on_conflict(preserve=changed, **target).execute()
 
+    def query(self, model: Any, **values: Any) -> Any:
+        every = peewee.ModelSelect(model, model._meta.sorted_fields)
+        for name, value in values.items():
+            every = every.where(model._meta.columns[name] == value)
+        return every
+
     def crash(self, work: Callable[[], None]) -> None:
         self.db.atomic().__enter__()
         work()

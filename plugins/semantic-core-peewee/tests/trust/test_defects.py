@@ -38,6 +38,7 @@ from semantic_core_peewee.sqlite import (
     quantized,
     records,
     segments,
+    selective_scopes,
     store,
     unit_vectors,
     vector_search,
@@ -609,9 +610,13 @@ def unequal_wants_the_key_to_be_there(patch: Patch) -> None:
 def no_collections_are_all(patch: Patch) -> None:
     def make(init: Any) -> Any:
         def scope(
-            self: Scope, tenant: str = "", collections: Any = None, filter: Filter | None = None
+            self: Scope,
+            tenant: str = "",
+            collections: Any = None,
+            filter: Filter | None = None,
+            keys: Any = None,
         ) -> None:
-            init(self, tenant, collections or None, filter or Filter())
+            init(self, tenant, collections or None, filter or Filter(), keys)
 
         return scope
 
@@ -632,7 +637,7 @@ def names_of_collections_are_pasted_into_the_statement(patch: Patch) -> None:
 
         return compile_scope
 
-    changed(patch, store, "compile_scope", make)
+    changed(patch, selective_scopes, "compile_scope", make)
 
 
 def for_any_tenant(right: Any) -> Any:
@@ -646,9 +651,51 @@ def for_any_tenant(right: Any) -> Any:
     return compile_scope
 
 
+def for_any_tenant_each(right: Any) -> Any:
+    def compile_scope(scope: Scope, generation: int) -> Any:
+        clause = right(scope, generation)
+        sql, values = clause.each
+        return attrs.evolve(clause, each=(sql.replace("d.tenant = ?", "? is not null"), values))
+
+    return compile_scope
+
+
+@caught_by("keys_are_of_their_collection")
+def keys_are_of_any_collection(patch: Patch) -> None:
+    swap(patch, "d.collection = ? and d.key = j.value and", "? is not null and d.key = j.value and")
+
+
+@caught_by("keys_and_filter_both_hold")
+def keys_are_found_whatever_the_filter(patch: Patch) -> None:
+    def make(right: Any) -> Any:
+        def scope_clause(view: Any, scope: Scope) -> Any:
+            if scope.keys is None:
+                return right(view, scope)
+            return right(view, attrs.evolve(scope, filter=Filter()))
+
+        return scope_clause
+
+    changed(patch, store, "scope_clause", make)
+
+
+@caught_by("keys_of_a_tenant_are_its_own")
+def keys_are_of_any_tenant(patch: Patch) -> None:
+    swap(
+        patch,
+        "d.tenant = ? and d.collection = ? and d.key = j.value",
+        "? is not null and d.collection = ? and d.key = j.value",
+    )
+    changed(patch, selective_scopes, "compile_scope", for_any_tenant_each)
+
+
+@caught_by("totals_of_random_documents")
+def facets_of_documents_that_left_the_scope(patch: Patch) -> None:
+    swap(patch, "and a.document in (select j.value from json_each(?) as j) group", "and ? group")
+
+
 @caught_by("tenants_never_meet")
 def words_and_lists_are_of_all_tenants(patch: Patch) -> None:
-    changed(patch, store, "compile_scope", for_any_tenant)
+    changed(patch, selective_scopes, "compile_scope", for_any_tenant)
 
 
 @caught_by("tenants_never_meet")
