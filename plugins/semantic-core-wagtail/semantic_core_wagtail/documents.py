@@ -6,7 +6,7 @@ Tested by tests/test_documents.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache, partial
 from typing import Any
 
@@ -32,6 +32,7 @@ title alone."""
 MOST_WORDS = 400
 """The most words of an object that autocomplete finds."""
 _OBJECT = "_semantic_core_wagtail_object"
+_PARTS = "_semantic_core_wagtail_parts"
 _NOTHING = object()
 
 
@@ -114,36 +115,66 @@ def object_of(row: Any) -> Any:
     return found
 
 
+@attrs.frozen
+class Parts:
+    """What is indexed of an object. title: on one line. text: of the other search fields, a blank
+    line between them. prefixes: beginnings of the words of its autocomplete fields, folded, sorted.
+    """
+
+    title: str
+    text: str
+    prefixes: tuple[str, ...]
+
+
+def parts_of(row: Any) -> Parts:
+    """What is indexed of the object that a row stands for. It is read once for each row."""
+    found: Parts | None = row.__dict__.get(_PARTS)
+    if found is None:
+        instance = object_of(row)
+        name = title_name(type(instance))
+        titles: list[str] = []
+        texts: list[str] = []
+        for each in field_texts(instance):
+            (titles if each.name == name else texts).append(each.text)
+        typed = [each.text for each in field_texts(instance, AutocompleteField)]
+        found = Parts(" ".join(titles), "\n\n".join(texts), prefixes_in(typed))
+        row.__dict__[_PARTS] = found
+    return found
+
+
+def prefixes_in(texts: Iterable[str]) -> tuple[str, ...]:
+    """The beginnings of the words of these texts, folded, each once, sorted."""
+    words: dict[str, None] = {}
+    for text in texts:
+        for token in analyser().tokens(text):
+            words[token.term] = None
+    found: set[str] = set()
+    for word in list(words)[:MOST_WORDS]:
+        for end in range(1, min(len(word), LONGEST_PREFIX) + 1):
+            found.add(word[:end])
+    return tuple(sorted(found))
+
+
 def belongs(row: Any, *, fields: str) -> bool:
-    """Whether an object is indexed."""
+    """Whether an object is indexed. fields: the search fields of its family, so that an index of
+    other fields is known to be outdated.
+    """
     return object_of(row) is not None
 
 
 def title_of(row: Any, *, fields: str) -> str:
-    """The title of an object, on one line."""
-    instance = object_of(row)
-    name = title_name(type(instance))
-    return " ".join(each.text for each in field_texts(instance) if each.name == name)
+    """The title of an object; see `belongs`."""
+    return parts_of(row).title
 
 
 def text_of(row: Any, *, fields: str) -> str:
-    """The texts of all other search fields, a blank line between them."""
-    instance = object_of(row)
-    name = title_name(type(instance))
-    return "\n\n".join(each.text for each in field_texts(instance) if each.name != name)
+    """The text of an object; see `belongs`."""
+    return parts_of(row).text
 
 
 def prefixes_of(row: Any, *, fields: str) -> list[str]:
-    """The beginnings of the words of all autocomplete fields, folded, each once."""
-    found: dict[str, None] = {}
-    words: dict[str, None] = {}
-    for each in field_texts(object_of(row), AutocompleteField):
-        for token in analyser().tokens(each.text):
-            words[token.term] = None
-    for word in list(words)[:MOST_WORDS]:
-        for end in range(1, min(len(word), LONGEST_PREFIX) + 1):
-            found[word[:end]] = None
-    return sorted(found)
+    """What autocomplete finds an object by; see `belongs`."""
+    return list(parts_of(row).prefixes)
 
 
 @cache
