@@ -1,6 +1,6 @@
 """The Django app: at start-up it has the indexes follow their models, and checks the settings.
 
-Tested by tests/test_wagtail_site.py, tests/test_settings.py.
+Tested by tests/test_wagtail_site.py, tests/test_backend_suite.py.
 """
 
 from __future__ import annotations

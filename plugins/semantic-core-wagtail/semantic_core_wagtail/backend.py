@@ -3,7 +3,7 @@
 Words decide what matches, exactly as with the backends of modelsearch; a search for plain text adds
 what is close in meaning. The query set of the caller decides which rows there are.
 
-Tested by tests/test_backend_suite.py, tests/test_wagtail_site.py.
+Tested by tests/test_wagtail_site.py, tests/test_backend_suite.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What is indexed of an object: the texts of its search fields, and the beginnings of words that
 autocomplete finds.
 
-Tested by tests/test_documents.py.
+Tested by tests/test_wagtail_site.py, tests/test_backend_suite.py.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A row of a child model is a row of its parent's table as well, and a search of t
 So there is one index for each family, with one document for each row of the topmost table: for
 Wagtail one index for all types of pages.
 
-Tested by tests/test_families.py.
+Tested by tests/test_wagtail_site.py, tests/test_backend_suite.py.
 """
 
 from __future__ import annotations

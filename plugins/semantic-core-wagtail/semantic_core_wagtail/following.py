@@ -1,7 +1,7 @@
 """Declares an index for each family of indexed models, and binds it with the adapter for Django, so
 that triggers report every committed change.
 
-Tested by tests/test_wagtail_site.py, tests/test_settings.py.
+Tested by tests/test_wagtail_site.py, tests/test_backend_suite.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`FamilyIndex`: what modelsearch calls to add, delete and rebuild. The triggers have reported most
 of it already.
 
-Tested by tests/test_backend_suite.py, tests/test_wagtail_site.py.
+Tested by tests/test_wagtail_site.py, tests/test_backend_suite.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The entries of ``MODELSEARCH_BACKENDS`` that name this package: which there are, and what their
 options mean.
 
-Tested by tests/test_settings.py.
+Tested by tests/test_wagtail_site.py, tests/test_backend_suite.py.
 """
 
 from __future__ import annotations

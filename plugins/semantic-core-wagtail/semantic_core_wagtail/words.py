@@ -4,7 +4,7 @@ Each word is looked up in the full-text index; AND, OR and NOT are operations on
 index of words does not answer, such as the order of words or the field they are in, is checked in
 the texts of the objects themselves.
 
-Tested by tests/test_words.py, tests/test_backend_suite.py.
+Tested by tests/test_wagtail_site.py, tests/test_backend_suite.py.
 """
 
 from __future__ import annotations
