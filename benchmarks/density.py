@@ -23,6 +23,7 @@ PACKAGES = (
     "plugins/semantic-core-markdown/semantic_core_markdown",
     "plugins/semantic-core-mcp/semantic_core_mcp",
     "plugins/semantic-core-openai/semantic_core_openai",
+    "plugins/semantic-core-wagtail/semantic_core_wagtail",
     "plugins/semantic-core-wordllama/semantic_core_wordllama",
     "adapters_blueprints",
 )

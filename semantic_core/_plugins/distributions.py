@@ -37,6 +37,7 @@ _OUR_PLUGINS = {
     "mcp": ("mcp", "mcp"),
     "openai": ("openai", "openai"),
     "audit": ("audit", "audit"),
+    "wagtail": ("wagtail", "wagtail"),
 }
 """Extra of the kernel that installs it, and plugin that offers it, by the name users ask for."""
 OUR_COMMANDS = ("mcp",)

@@ -259,12 +259,12 @@ class Ranked:
             if key in loaded:
                 yield loaded[key]
 
-    def counted(self, field: str, values: str) -> Counter[Any]:
+    def counted(self, field: str) -> Counter[Any]:
         """How many of the rows found have each value of a field."""
         counts: Counter[Any] = Counter()
         for some in _slices(self.keys):
             rows = self.queryset.order_by().filter(**{f"{self.name}__in": some})
-            pairs = set(rows.values_list(self.name, values))
+            pairs = set(rows.values_list(self.name, field))
             counts.update(value for _, value in pairs)
         return counts
 
@@ -304,14 +304,16 @@ class SemanticSearchResults(BaseSearchResults):  # type: ignore[misc]
 
         Slices do not change it. Raises FilterFieldError for a field that is none.
         """
-        if self.query_compiler._get_filterable_field(field_name) is None:
-            model = self.query_compiler.queryset.model.__name__
+        model = self.query_compiler.queryset.model
+        fields = model.get_filterable_search_fields()
+        names = {name for each in fields for name in (each.field_name, each.get_attname(model))}
+        if field_name not in names:
             raise FilterFieldError(
                 f'Cannot facet search results with field "{field_name}". Please add '
-                f"index.FilterField('{field_name}') to {model}.search_fields.",
+                f"index.FilterField('{field_name}') to {model.__name__}.search_fields.",
                 field_name=field_name,
             )
-        counts = self._ranked.counted(field_name, field_name)
+        counts = self._ranked.counted(field_name)
         return OrderedDict(counts.most_common())
 
 

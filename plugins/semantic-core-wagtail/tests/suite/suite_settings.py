@@ -24,7 +24,7 @@ MODELSEARCH_BACKENDS = {
     "default": {
         "BACKEND": "semantic_core_wagtail",
         "MEANING": int(os.environ.get("SUITE_MEANING", "0")),
-        "CORE": {"embedder": os.environ.get("SUITE_EMBEDDER", "hash")},
+        "CORE": {"embedder": os.environ.get("SUITE_EMBEDDER", "none")},
     },
     "sqlite": {"BACKEND": "modelsearch.backends.database.sqlite.sqlite"},
 }
