@@ -12,7 +12,7 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
 
-class SemanticCoreWagtailConfig(AppConfig):
+class SemanticCoreWagtailConfig(AppConfig):  # type: ignore[misc]
     """Follows the models of every search backend that is this package."""
 
     name = "semantic_core_wagtail"

@@ -44,6 +44,7 @@ class SemanticSearchQueryCompiler(BaseSearchQueryCompiler):  # type: ignore[misc
 
     DEFAULT_OPERATOR = "and"
     HANDLES_ORDER_BY_EXPRESSIONS = True
+    fields: Sequence[str] | None
 
     def __init__(
         self,
@@ -148,7 +149,6 @@ class SemanticSearchQueryCompiler(BaseSearchQueryCompiler):  # type: ignore[misc
         scores.clear()
         scores.update(merged)
         return list(merged)
-
 
     def _hybrid(self, options: Options) -> Iterator[SearchResults]:
         """The best hits of hybrid search: first whatever rows they are of; then, for a query set
@@ -342,5 +342,3 @@ class SemanticSearchBackend(BaseSearchBackend):  # type: ignore[misc]
     def get_index_for_model(self, model: type[models.Model]) -> FamilyIndex:
         """The index of the model's family."""
         return FamilyIndex(self, model)
-
-

@@ -47,7 +47,7 @@ class FieldText:
     text: str
 
 
-def field_texts(instance: Any, kind: type = SearchField) -> Iterator[FieldText]:
+def field_texts(instance: Any, kind: Any = SearchField) -> Iterator[FieldText]:
     """The texts of all search fields of an object, in the order of `search_fields`; empty ones are
     left out. kind: `SearchField` or `AutocompleteField`.
     """
@@ -55,7 +55,7 @@ def field_texts(instance: Any, kind: type = SearchField) -> Iterator[FieldText]:
         yield from _texts_of(instance, field, kind, "")
 
 
-def _texts_of(instance: Any, field: Any, kind: type, way: str) -> Iterator[FieldText]:
+def _texts_of(instance: Any, field: Any, kind: Any, way: str) -> Iterator[FieldText]:
     if isinstance(field, kind):
         text = as_text(field.get_value(instance))
         if text:

@@ -74,11 +74,10 @@ def checked_options(name: str, params: Mapping[str, Any]) -> Options:
             f"{where}: MEANING must be from 0 to {MOST_BY_MEANING:,}, got {meaning!r}."
         )
     least = params.get("LEAST_SIMILARITY")
-    if least is not None:
-        if isinstance(least, bool) or not isinstance(least, int | float) or not -1 <= least <= 1:
-            raise ImproperlyConfigured(
-                f"{where}: LEAST_SIMILARITY must be a number from -1 to 1, got {least!r}."
-            )
+    if least is not None and not _is_similarity(least):
+        raise ImproperlyConfigured(
+            f"{where}: LEAST_SIMILARITY must be a number from -1 to 1, got {least!r}."
+        )
     core = params.get("CORE", {})
     if not isinstance(core, Mapping):
         raise ImproperlyConfigured(
@@ -92,6 +91,10 @@ def checked_options(name: str, params: Mapping[str, Any]) -> Options:
             f'"mysite.django_adapter", got {adapter!r}.'
         )
     return Options(meaning, least, dict(core), adapter)
+
+
+def _is_similarity(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and -1 <= value <= 1
 
 
 def one_core() -> Options | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 import semantic_core_wagtail
 
 
@@ -21,9 +22,5 @@ def test_a_class_of_another_kind_is_no_model() -> None:
 
 
 def test_a_name_that_is_not_there_is_reported() -> None:
-    try:
-        semantic_core_wagtail.Nothing
-    except AttributeError as error:
-        assert "has no attribute 'Nothing'" in str(error)
-    else:
-        raise AssertionError("the name should not exist")
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        _ = semantic_core_wagtail.Nothing

@@ -32,23 +32,23 @@ class Recorder(unittest.TextTestResult):
         backend, _, name = test.id().rpartition(".")
         self.ended.setdefault(f"{type(test).__name__}.{name}", how)
 
-    def addSuccess(self, test: unittest.TestCase) -> None:  # noqa: N802
+    def addSuccess(self, test: unittest.TestCase) -> None:
         super().addSuccess(test)
         self._end(test, "passed")
 
-    def addFailure(self, test: unittest.TestCase, error: Any) -> None:  # noqa: N802
+    def addFailure(self, test: unittest.TestCase, error: Any) -> None:
         super().addFailure(test, error)
         self._end(test, "failed")
 
-    def addError(self, test: unittest.TestCase, error: Any) -> None:  # noqa: N802
+    def addError(self, test: unittest.TestCase, error: Any) -> None:
         super().addError(test, error)
         self._end(test, "failed")
 
-    def addSkip(self, test: unittest.TestCase, reason: str) -> None:  # noqa: N802
+    def addSkip(self, test: unittest.TestCase, reason: str) -> None:
         super().addSkip(test, reason)
         self._end(test, "skipped")
 
-    def addSubTest(self, test: Any, subtest: Any, error: Any) -> None:  # noqa: N802
+    def addSubTest(self, test: Any, subtest: Any, error: Any) -> None:
         super().addSubTest(test, subtest, error)
         if error is not None:
             self._end(test, "failed")
@@ -57,9 +57,8 @@ class Recorder(unittest.TextTestResult):
 def main() -> None:
     """Run both, and print ``{"passed": {...}, "failed": {...}, "details": text}``."""
     import django
-    from django.test.utils import get_runner
-
     import library
+    from django.test.utils import get_runner
 
     library.write(Path(os.environ["SUITE_FOLDER"]))
     django.setup()

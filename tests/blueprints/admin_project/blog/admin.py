@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from blog.models import Article, Comment
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django_admin import SemanticAdminMixin
+
+from blog.models import Article, Comment
 
 
 @admin.register(Article)

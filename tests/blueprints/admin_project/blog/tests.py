@@ -7,13 +7,13 @@ from io import StringIO
 from typing import Any
 from unittest import mock
 
-from blog.models import Article
 from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import TestCase
 from django.urls import reverse
 
+from blog.models import Article
 from semantic_core.errors import StoreError
 from semantic_core.types import Ref
 

@@ -15,14 +15,9 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 from django.test import SimpleTestCase, TestCase, TransactionTestCase
 from django.urls import reverse
-from home.models import Author, BlogIndexPage, BlogPage, Link, Secret
 from hypothesis import given
 from hypothesis import strategies as st
 from modelsearch.query import And, Fuzzy, Not, Or, Phrase, PlainText
-from wagtail.models import Page
-from wagtail.search import index
-from wagtail.search.backends import get_search_backend
-
 from semantic_core_wagtail import SearchBackend
 from semantic_core_wagtail.apps import check_settings
 from semantic_core_wagtail.documents import LONGEST_PREFIX, as_text, declaration, prefixes_in
@@ -30,6 +25,11 @@ from semantic_core_wagtail.families import families, top_of, watched_fields
 from semantic_core_wagtail.following import adapter_module, index_of
 from semantic_core_wagtail.options import Options, checked_options
 from semantic_core_wagtail.words import Matches
+from wagtail.models import Page
+from wagtail.search import index
+from wagtail.search.backends import get_search_backend
+
+from home.models import Author, BlogIndexPage, BlogPage, Link, Secret
 
 
 def titles(found: Any) -> list[str]:
@@ -80,7 +80,9 @@ class Pages(Tree):
     def test_meaning_is_found_among_the_rows_of_the_query_set(self) -> None:
         for number in range(40):
             blog_page(self.other, f"Bread {number}", "bread dough bakery flour oven")
-        found = Page.objects.descendant_of(self.blog).search("bread dough bakery", backend="default")
+        found = Page.objects.descendant_of(self.blog).search(
+            "bread dough bakery", backend="default"
+        )
         self.assertEqual(sorted(titles(found)), ["Sourdough", "Watering tomatoes"])
 
     def test_drafts_are_found_unless_the_query_set_wants_live_pages(self) -> None:
@@ -118,9 +120,9 @@ class Pages(Tree):
         Author.objects.filter(pk=self.ann.pk).update(name="Bea Miller")
         self.assertEqual(words("gardener"), [])
         self.assertEqual(words("miller"), ["Sourdough"])
-        self.assertEqual([each.name for each in get_search_backend().search("miller", Author)], [
-            "Bea Miller"
-        ])
+        self.assertEqual(
+            [each.name for each in get_search_backend().search("miller", Author)], ["Bea Miller"]
+        )
         self.ann.delete()
         self.assertEqual(words("miller"), [])
 
@@ -177,10 +179,13 @@ class Pages(Tree):
         blog_page(self.blog, "Rye bread", "rye flour and water")
         flour, water = PlainText("flour"), PlainText("water")
         self.assertEqual(words(And([flour, Not(PlainText("rye"))])), ["Sourdough"])
-        self.assertEqual(words(Or([PlainText("litre"), PlainText("loaf")])), [
-            "Sourdough",
-            "Watering tomatoes",
-        ])
+        self.assertEqual(
+            words(Or([PlainText("litre"), PlainText("loaf")])),
+            [
+                "Sourdough",
+                "Watering tomatoes",
+            ],
+        )
         self.assertEqual(words(Phrase("flour and water")), ["Rye bread", "Sourdough"])
         self.assertEqual(words(Phrase("water and flour")), [])
         self.assertEqual(words(flour & water), ["Rye bread", "Sourdough"])
