@@ -29,6 +29,7 @@ from semantic_core._plugins.contracts import (
     outside,
     passages_fault,
     ranking_fault,
+    without_its_words,
 )
 from semantic_core._plugins.discovery import (
     NOBODY,
@@ -601,10 +602,13 @@ def _within(ranking: Ranking, scope: Scope, store: Store, known: Set[ChunkId]) -
         elif id not in known:
             doubtful.append(id)
     gone = set(doubtful)
+    other = without_its_words({id.ref for id in doubtful}, scope, store)
     for stored in store.fetch(doubtful) if doubtful else ():
         gone.discard(stored.chunk.id)
         if not scope.filter.matches(stored.metadata):
             excluded[stored.chunk.id] = "that where leaves out"
+        elif stored.chunk.id.ref in other:
+            excluded[stored.chunk.id] = "without the words that the query demands"
     ids = []
     scores = []
     for id, score in zip(ranking.ids, ranking.scores, strict=True):

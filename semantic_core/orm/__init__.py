@@ -8,7 +8,8 @@ database (`SqlOutbox`). Pending changes are processed after the commit, so the i
 rows.
 
 - index, declaration: what is declared on a model. contract, base: the adapter of an ORM.
-- results, pages, among: the rows of a search, and those that it is limited to.
+- results, pages, among: the rows of a search, and those that it is limited to. several: a search
+  over several models.
 - columns, statements, places, stand_ins: helpers that adapters are written with.
 - blueprints: the adapters that applications copy, and how a plugin imports one.
 - aio: how an adapter uses an ORM of asyncio. Not imported here: asyncio is only loaded if needed.
@@ -36,6 +37,7 @@ from semantic_core.orm.outbox import AbortedChange, OutboxStatus, PendingChange,
 from semantic_core.orm.pages import ModelPages
 from semantic_core.orm.places import project_folder, usual_place
 from semantic_core.orm.results import ModelResults
+from semantic_core.orm.several import search_models
 from semantic_core.orm.sql import Sql, by_name
 from semantic_core.orm.stand_ins import CorePerDatabase
 from semantic_core.orm.statements import (
@@ -90,6 +92,7 @@ __all__ = [
     "parser_for",
     "project_folder",
     "refused",
+    "search_models",
     "table_name",
     "unfinished_comparisons",
     "usual_place",

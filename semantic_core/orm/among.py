@@ -1,7 +1,7 @@
 """``among``: the rows that a search is limited to, given as a query of the ORM, as instances or as
 primary keys.
 
-Tested by tests/orm/test_among.py, tests/orm/test_adapter_kit.py.
+Tested by tests/orm/test_adapter_kit.py, tests/blueprints/test_random_queries.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`ModelPages`: the answer of a search as a list that is read page by page, as paginators expect.
 
-Tested by tests/orm/test_pages.py and tests/blueprints/test_django_pages.py.
+Tested by tests/blueprints/test_django_pages.py, tests/orm/test_adapter_kit.py.
 """
 
 from __future__ import annotations

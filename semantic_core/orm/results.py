@@ -32,9 +32,9 @@ class ModelResults(Sequence[T], Generic[T]):
     """The instances that a search found, best first.
 
     Each instance has its `SearchHit` as ``search_hit``; ``hits`` has them in the same order.
-    mode, degraded, reason, timings: as in `SearchResults`. timings has the entry "rows" as well:
-    the milliseconds spent on reading rows. waiting: pending changes of this collection when the
-    search began; 0 after a successful ``fresh=True``.
+    mode, degraded, reason, timings, did_you_mean, corrected: as in `SearchResults`. timings has the
+    entry "rows" as well: the milliseconds spent on reading rows. waiting: pending changes of this
+    collection when the search began; 0 after a successful ``fresh=True``.
 
     total, total_is_exact, facets: as in `SearchResults`. They are numbers of the index, so they
     count rows that were deleted a moment ago until that change is processed.
@@ -51,6 +51,8 @@ class ModelResults(Sequence[T], Generic[T]):
     total: int | None = None
     total_is_exact: bool = False
     facets: Mapping[str, Sequence[FacetCount]] = attrs.field(factory=dict, hash=False)
+    did_you_mean: str | None = None
+    corrected: str | None = None
 
     @overload
     def __getitem__(self, index: int) -> T: ...
@@ -127,6 +129,8 @@ class FoundRows:
             total=first.total,
             total_is_exact=first.total_is_exact,
             facets=first.facets,
+            did_you_mean=first.did_you_mean,
+            corrected=first.corrected,
         )
 
 
@@ -138,7 +142,7 @@ def found_rows(find: Find, live_of: Mapping[str, Live], size: int) -> FoundRows:
     rows: list[Any] = []
     hits: list[SearchHit] = []
     gone: list[Ref] = []
-    unreadable: Unreadable = {}
+    unreadable: dict[str, Unreadable] = {name: {} for name in live_of}
     reasons: list[str] = []
     timings = {"rows": 0.0}
     seen = 0
@@ -156,7 +160,7 @@ def found_rows(find: Find, live_of: Mapping[str, Live], size: int) -> FoundRows:
             if hit.ref in live:
                 rows.append(live[hit.ref])
                 hits.append(hit)
-            elif hit.ref.key not in unreadable:
+            elif hit.ref.key not in unreadable[hit.ref.collection]:
                 gone.append(hit.ref)
         seen += len(found)
         if len(rows) >= size or len(found) < page:
@@ -169,16 +173,19 @@ def found_rows(find: Find, live_of: Mapping[str, Live], size: int) -> FoundRows:
                 "so fewer rows are given"
             )
             break
-    if unreadable:
-        error = next(iter(unreadable.values()))
-        counted = "1 row" if len(unreadable) == 1 else f"{len(unreadable):,} rows"
+    errors = [error for those in unreadable.values() for error in those.values()]
+    if errors:
+        error = errors[0]
+        counted = "1 row" if len(errors) == 1 else f"{len(errors):,} rows"
         reasons.append(f"{counted} found cannot be read: {one_line(error)}")
     reasons.append(found.reason)
     return FoundRows(rows[:size], hits[:size], first, gone, reasons, timings)
 
 
 def _live_rows(
-    hits: Sequence[SearchHit], live_of: Mapping[str, Live], unreadable: Unreadable
+    hits: Sequence[SearchHit],
+    live_of: Mapping[str, Live],
+    unreadable: Mapping[str, Unreadable],
 ) -> Mapping[Ref, Any]:
     """The rows of these hits, with one query for each model."""
     by_collection: dict[str, list[SearchHit]] = {}
@@ -186,5 +193,5 @@ def _live_rows(
         by_collection.setdefault(hit.ref.collection, []).append(hit)
     found: dict[Ref, Any] = {}
     for collection, those in by_collection.items():
-        found.update(live_of[collection](those, unreadable))
+        found.update(live_of[collection](those, unreadable[collection]))
     return found

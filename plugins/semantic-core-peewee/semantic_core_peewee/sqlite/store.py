@@ -1,7 +1,8 @@
 """SqliteStore: documents, a full-text index and a vector index in one SQLite file.
 
-It is a `Store` with `TextSearch`, `TextScores`, `TextCounts`, `Facets`, `FieldOrder`,
-`TitleSearch`, `VectorQueue` and `Checkpoints`; its job ledger makes it a `BatchQueue`.
+It is a `Store` with `TextSearch`, `AnalysesText`, `TextScores`, `TextCounts`, `Facets`,
+`FieldOrder`, `TitleSearch`, `TextFilter`, `Vocabulary`, `VectorQueue` and `Checkpoints`; its job
+ledger makes it a `BatchQueue`.
 
 Tested by tests/sqlite/test_contract.py and tests/sqlite/test_maintenance.py.
 """
@@ -10,14 +11,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import apsw
 import attrs
 
-from semantic_core.errors import ConfigError, InputError, StoreCorrupt, StoreReadOnly
+from semantic_core.analysis import WordAnalyser
+from semantic_core.errors import ConfigError, InputError, StoreCorrupt
 from semantic_core.types import (
     INDEX_FILE,
     ChunkId,
@@ -46,6 +49,9 @@ from semantic_core_peewee.sqlite import (
     read,
     revisions,
     segments,
+    text_segments,
+    titles,
+    vocabulary,
     write,
 )
 from semantic_core_peewee.sqlite.connection import (
@@ -65,15 +71,23 @@ from semantic_core_peewee.sqlite.opening import prepare
 from semantic_core_peewee.sqlite.pool import Pool, View, check_open
 from semantic_core_peewee.sqlite.records import MOST_INT, check_count, incoming
 from semantic_core_peewee.sqlite.selective_scopes import scope_clause
+from semantic_core_peewee.sqlite.text_conditions import met, with_words
+from semantic_core_peewee.sqlite.text_merging import Merger
+from semantic_core_peewee.sqlite.text_search import TextIndex
 from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
 from semantic_core_peewee.sqlite.unit_vectors import from_blob
 from semantic_core_peewee.sqlite.vector_rows import fill_waiting, known_blobs
 from semantic_core_peewee.sqlite.vector_search import Behind, VectorIndex
-from semantic_core_peewee.sqlite.word_search import WordCounts, scores_of, titled, words
 
 if TYPE_CHECKING:
-    from semantic_core.protocols import Scores
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from semantic_core.protocols import Analyser, Scores
+    from semantic_core.query_syntax import TextConditions
     from semantic_core.types import Vector
+
+T = TypeVar("T")
 
 MOST_WAIT = 86_400
 """Seconds."""
@@ -97,6 +111,7 @@ class SqliteStore:
         multi_tenant: bool | None = None,
         durability: Durability = "full",
         busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
+        analyser: Analyser | None = None,
         tuning: Tuning = DEFAULT,
     ) -> None:
         if not isinstance(space, Space):
@@ -110,14 +125,15 @@ class SqliteStore:
         self._target = attrs.evolve(target, tuning=tuning)
         self._space, self._multi_tenant = prepare(self._target, space, multi_tenant)
         self._target = attrs.evolve(self._target, identity=identity_of(self._target.path))
-        self._begin(Pool(self._target))
+        self._begin(Pool(self._target), analyser)
 
-    def _begin(self, pool: Pool) -> None:
+    def _begin(self, pool: Pool, analyser: Analyser | None) -> None:
         """Set up what a store holds besides its target, space and tenancy."""
         dimensions = self._space.dimensions
         self._pool = pool
         self._ledger = SqliteJobLedger(pool, dimensions, self._multi_tenant)
-        self._counts = WordCounts()
+        self._text = TextIndex(analyser or WordAnalyser(), self._target.tuning.text_memory)
+        self._merger = Merger(pool)
         self._vectors = VectorIndex(dimensions, vector_memory(self._target.tuning))
         self._advances = checkpoints.Advances()
 
@@ -198,12 +214,12 @@ class SqliteStore:
         size = self._space.dimensions
 
         def work(view: View) -> list[tuple[Ref, Outcome]]:
-            outcomes = write.replace(view, size, given, marks)
+            outcomes = write.replace(view, size, self._text.analyser, given, marks)
             self._advances.write(view)
             return outcomes
 
         with checkpoints.errors_of_changes():
-            return ReplaceReport(tuple(self._pool.write(work)))
+            return ReplaceReport(tuple(self._writing(work)))
 
     def remove(self, refs: Iterable[Ref], stamps: Mapping[Ref, int] | None = None) -> int:
         """See `Store.remove`.
@@ -218,12 +234,30 @@ class SqliteStore:
             return 0
 
         def work(view: View) -> int:
-            removed = write.remove(view, self._space.dimensions, wanted, marks)
+            size = self._space.dimensions
+            removed = write.remove(view, size, self._text.analyser, wanted, marks)
             self._advances.write(view)
             return removed
 
         with checkpoints.errors_of_changes():
-            return self._pool.write(work)
+            return self._writing(work)
+
+    def _writing(self, work: Callable[[View], T]) -> T:
+        """What `work` returns, done in a write transaction; if it has written a segment of the
+        full-text index, segments are merged where that is due.
+        """
+        sealed = False
+
+        def noted(view: View) -> T:
+            nonlocal sealed
+            result = work(view)
+            sealed = text_segments.SEALED in view.kept
+            return result
+
+        result = self._pool.write(noted)
+        if sealed:
+            self._merger.wake(inline=self._target.tuning.merge_inline)
+        return result
 
     def known(self, fingerprints: Collection[str]) -> Mapping[str, Vector]:
         """See `Store.known`."""
@@ -295,60 +329,82 @@ class SqliteStore:
         wanted = self._checked_ids(ids)
         return self._pool.read(self._vectors.similarity, wanted, query)
 
+    @property
+    def text_analyser(self) -> str | None:
+        """See `AnalysesText.text_analyser`."""
+        return self._pool.read(text_segments.state_of).analyser or None
+
+    def use_analyser(self, analyser: Analyser) -> None:
+        """See `AnalysesText.use_analyser`."""
+        text_segments.check_analyser(self._pool.read(text_segments.state_of), analyser)
+        self._text.analyser = analyser
+
+    def reanalyse(self, analyser: Analyser) -> None:
+        """See `AnalysesText.reanalyse`. Needs the write lock for as long as it takes: about a
+        second for 50,000 passages.
+        """
+
+        def work(view: View) -> None:
+            text_segments.rebuild(view, analyser)
+
+        self._writing(work)
+        self._text.analyser = analyser
+
+    def _built(self) -> None:
+        """Make the full-text index if there is none yet: in a file of an earlier release."""
+        if not self._pool.read(self._text.is_built):
+            self.reanalyse(self._text.analyser)
+
     def words(self, text: str, limit: int, scope: Scope) -> Ranking:
-        """See `TextSearch.words`. BM25 of FTS5 with Porter's stems, accents ignored.
+        """See `TextSearch.words`. BM25 with the numbers of FTS5, over the terms of the analyser.
 
         The first 2,000 characters and, of these, the 32 rarest words are looked for; a repeated
         word counts up to three times. In a store of more than 10,000 chunks, words in more than
         half of them are looked for only if there are no others, and then the four rarest. Equal
         scores by ChunkId, a thousand at a time: of more, those written first stand before the
-        others. Raises QueryTooLarge above 100,000 characters.
+        others. Raises QueryTooLarge above 100,000 characters; AnalyserMismatch.
         """
         most = check_count("limit", limit)
+        self._built()
 
         def work(view: View) -> Ranking:
-            return words(view, text, most, self._clause(view, scope), self._counts)
+            return self._text.words(view, text, most, scope, self._clause(view, scope))
 
         return self._pool.search(work)
 
     def score(self, ids: Sequence[ChunkId], text: str) -> Scores:
         """See `TextScores.score`. The same numbers `words` gives, up to rounding."""
         wanted = self._checked_ids(ids)
-        return self._pool.search(scores_of, wanted, text, self._counts)
+        self._built()
+        return self._pool.search(self._text.score, wanted, text)
 
     def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `TitleSearch.titled`.
 
-        Accents are ignored; a text of more than 2,000 characters is no title.
-
-        A document whose first passage does not begin with the title is not found. Where more than
-        2,000 documents may be called so, the titles of those written first are looked at.
+        Accents are ignored; a text of more than 2,000 characters is no title. Where more than 2,000
+        documents may be called so, those with the shortest titles are looked at.
         """
         most = check_count("limit", limit)
+        self._built()
 
         def work(view: View) -> Ranking:
-            return titled(view, text, most, self._clause(view, scope), self._counts)
+            clause = self._clause(view, scope)
+            return titles.titled(view, text, most, clause, scope.tenant)
 
         return self._pool.search(work)
 
     def count(self, text: str, scope: Scope) -> int:
         """See `TextCounts.count`. The words that are looked for are those of `words`."""
-
-        def work(view: View) -> int:
-            return matches.count(view, text, self._clause(view, scope), self._counts)
-
-        return self._pool.search(work)
+        return self._matched(text, scope, lambda view, documents: len(documents))
 
     def facets(
         self, text: str | None, scope: Scope, fields: Mapping[str, int]
     ) -> Mapping[str, Sequence[FacetCount]]:
         """See `Facets.facets`."""
         wanted = {field: check_count("limit", limit) for field, limit in fields.items()}
-
-        def work(view: View) -> dict[str, list[FacetCount]]:
-            return matches.facets(view, text, self._clause(view, scope), wanted, self._counts)
-
-        return self._pool.search(work)
+        return self._matched(
+            text, scope, lambda view, documents: matches.facets(view, documents, wanted)
+        )
 
     def ordered(
         self,
@@ -361,22 +417,63 @@ class SqliteStore:
         offset: int = 0,
     ) -> Sequence[Ref]:
         """See `FieldOrder.ordered`."""
+        order = partial(
+            matches.ordered,
+            field=field,
+            descending=descending,
+            limit=check_count("limit", limit),
+            offset=check_count("offset", offset),
+        )
+        return self._matched(text, scope, order)
+
+    def _matched(
+        self, text: str | None, scope: Scope, work: Callable[[View, NDArray[np.int64]], T]
+    ) -> T:
+        """What `work` makes of the documents in scope that contain a word of the text."""
+        self._built()
+
+        def on_documents(view: View) -> T:
+            clause = self._clause(view, scope)
+            return work(view, matches.holding(view, self._text, text, scope, clause))
+
+        return self._pool.search(on_documents)
+
+    def meeting(self, refs: Collection[Ref], conditions: TextConditions) -> frozenset[Ref]:
+        """See `TextFilter.meeting`."""
+        wanted = [self._checked(ref) for ref in refs]
+        self._built()
+        return self._pool.search(met, self._text, wanted, conditions)
+
+    def word_counts(self, words: Collection[str], scope: Scope) -> Mapping[str, int]:
+        """See `Vocabulary.word_counts`; counts passages."""
+        return self._vocabulary(vocabulary.word_counts, scope, words)
+
+    def words_like(self, beginning: str, limit: int, scope: Scope) -> Sequence[tuple[str, int]]:
+        """See `Vocabulary.words_like`; counts passages.
+
+        In a scope of more than 300 passages, the 2,000 most frequent words of the store that begin
+        so are looked at. A word counts with others of the same term.
+        """
         most = check_count("limit", limit)
-        first = check_count("offset", offset)
+        return self._vocabulary(vocabulary.words_like, scope, beginning, most)
 
-        def work(view: View) -> Sequence[Ref]:
-            return matches.ordered(
-                view,
-                text,
-                self._clause(view, scope),
-                field,
-                self._counts,
-                descending=descending,
-                limit=most,
-                offset=first,
-            )
+    def words_near(
+        self, word: str, distance: int, limit: int, scope: Scope
+    ) -> Sequence[tuple[str, int]]:
+        """See `Vocabulary.words_near`; counts and looks at as many as `words_like` does."""
+        most = check_count("limit", limit)
+        edits = check_count("distance", distance)
+        return self._vocabulary(vocabulary.words_near, scope, word, edits, most)
 
-        return self._pool.search(work)
+    def _vocabulary(self, work: Callable[..., T], scope: Scope, *given: Any) -> T:
+        """What `work(view, index, *given, scoped)` returns."""
+        self._built()
+
+        def in_scope(view: View) -> T:
+            scoped = self._text.scoped(view, scope, self._clause(view, scope))
+            return work(view, self._text, *given, scoped)
+
+        return self._pool.search(in_scope)
 
     def fetch(self, ids: Sequence[ChunkId]) -> list[StoredChunk]:
         """See `Store.fetch`."""
@@ -427,17 +524,17 @@ class SqliteStore:
 
         Moves the write-ahead log into the file; a thread still at work ends on its own.
         """
+        self._merger.close()
         self._pool.close()
         self._vectors.forget()
-        self._counts.lists.forget()
+        self._text.forget()
 
     def check(self) -> list[str]:
         """What is wrong with the file, a line each; [] if it is sound. Reads everything.
 
-        Compares SQLite's own structure, the values for filters, the codes of vectors, and the
-        checksum of every text and vector, while others write; then the full-text index, while
-        writers wait. Where the file cannot be written, the full-text index is only checked by
-        itself. What looks damaged is read again through new connections.
+        Compares SQLite's own structure, the values for filters, the codes of vectors, the full-text
+        index, and the checksum of every text and vector, while others write. What looks damaged is
+        read again through new connections.
         """
         if not self._problems():
             return []
@@ -447,12 +544,9 @@ class SqliteStore:
     def _problems(self) -> list[str]:
         size = self._space.dimensions
         try:
-            found = self._pool.read(maintenance.problems, size)
-            with suppress(StoreReadOnly):
-                found += self._pool.write(maintenance.problems_of_words, size)
+            return self._pool.read(maintenance.problems, size, self._text.analyser)
         except StoreCorrupt as error:
             return [error.message]
-        return found
 
     def notes(self) -> list[str]:
         """What an operator should know though nothing is wrong, each in a line;
@@ -476,8 +570,10 @@ class SqliteStore:
         Documents, passages and vectors are only read, no embedder is asked. Needs the write lock
         for as long as it takes.
         """
-        self._pool.write(maintenance.rebuild, self._space.dimensions)
+        size = self._space.dimensions
+        self._pool.write(maintenance.rebuild, size, self._text.analyser)
         self._vectors.forget()
+        self._text.forget()
         return self.check()
 
     def backup(self, path: str | os.PathLike[str]) -> None:
@@ -506,6 +602,7 @@ class SqliteStore:
         Needs room for a second copy.
         """
         self._pool.write(segments.close_gaps, self._space.dimensions)
+        self._pool.write(text_segments.rebuild, self._text.analyser)
         with self._pool.writer() as connection, translated(self._target.path):
             writing = connection()
             writing.check_place()
@@ -515,7 +612,8 @@ class SqliteStore:
         if not isinstance(scope, Scope):
             raise InputError(f"scope must be a Scope, got {type(scope).__name__}.")
         check_tenant(scope.tenant, self._multi_tenant)
-        return scope_clause(view, scope)
+        clause = scope_clause(view, scope)
+        return with_words(view, self._text, clause, scope.text) if scope.text else clause
 
     def _checked(self, ref: Ref) -> Ref:
         if not isinstance(ref, Ref):
@@ -551,7 +649,7 @@ class SqliteStore:
             "sqlite_vec": view.raw.execute("select vec_version()").get,
             "schema": read.schema_version(view),
             "matrix_bytes": self._vectors.memory,
-            "words_bytes": self._counts.lists.bytes,
+            "words_bytes": self._text.memory,
         }
         return StoreStats(
             documents=sum(counts.collections.values()),
