@@ -47,31 +47,52 @@ class FieldText:
     text: str
 
 
-def field_texts(instance: Any, kind: Any = SearchField) -> Iterator[FieldText]:
+def field_texts(instance: Any) -> Iterator[FieldText]:
     """The texts of all search fields of an object, in the order of `search_fields`; empty ones are
-    left out. kind: `SearchField` or `AutocompleteField`.
+    left out.
+    """
+    for kind, each in _all_texts(instance):
+        if kind is SearchField:
+            yield each
+
+
+def _all_texts(instance: Any) -> Iterator[tuple[Any, FieldText]]:
+    """Yield (kind, text) of all search fields and autocomplete fields, in one walk, so that related
+    rows are read once. kind: `SearchField` or `AutocompleteField`.
     """
     for field in instance.get_search_fields():
-        yield from _texts_of(instance, field, kind, "")
+        yield from _texts_of(instance, field, "")
 
 
-def _texts_of(instance: Any, field: Any, kind: Any, way: str) -> Iterator[FieldText]:
-    if isinstance(field, kind):
+def _texts_of(instance: Any, field: Any, way: str) -> Iterator[tuple[Any, FieldText]]:
+    if isinstance(field, SearchField | AutocompleteField):
+        kind = SearchField if isinstance(field, SearchField) else AutocompleteField
         text = as_text(field.get_value(instance))
         if text:
             boost = getattr(field, "boost", None)
-            yield FieldText(way + field.field_name, 1.0 if boost is None else float(boost), text)
-    elif isinstance(field, RelatedFields):
-        value = field.get_value(instance)
-        if isinstance(value, models.Manager):
-            related = list(value.all())
-        else:
-            if callable(value):
-                value = value()
-            related = [] if value is None else [value]
-        for each in related:
+            number = 1.0 if boost is None else float(boost)
+            yield kind, FieldText(way + field.field_name, number, text)
+    elif isinstance(field, RelatedFields) and any(map(_has_text, field.fields)):
+        for each in _related(instance, field):
             for part in field.fields:
-                yield from _texts_of(each, part, kind, f"{way}{field.field_name}.")
+                yield from _texts_of(each, part, f"{way}{field.field_name}.")
+
+
+def _has_text(field: Any) -> bool:
+    """Whether a field, or one within RelatedFields, is searched; a FilterField is not."""
+    if isinstance(field, RelatedFields):
+        return any(map(_has_text, field.fields))
+    return isinstance(field, SearchField | AutocompleteField)
+
+
+def _related(instance: Any, field: RelatedFields) -> list[Any]:
+    """The related rows that RelatedFields reads; [] if there is none."""
+    value = field.get_value(instance)
+    if isinstance(value, models.Manager):
+        return list(value.all())
+    if callable(value):
+        value = value()
+    return [] if value is None else [value]
 
 
 def as_text(value: Any) -> str:
@@ -134,9 +155,14 @@ def parts_of(row: Any) -> Parts:
         name = title_name(type(instance))
         titles: list[str] = []
         texts: list[str] = []
-        for each in field_texts(instance):
-            (titles if each.name == name else texts).append(each.text)
-        typed = [each.text for each in field_texts(instance, AutocompleteField)]
+        typed: list[str] = []
+        for kind, each in _all_texts(instance):
+            if kind is AutocompleteField:
+                typed.append(each.text)
+            elif each.name == name:
+                titles.append(each.text)
+            else:
+                texts.append(each.text)
         found = Parts(" ".join(titles), "\n\n".join(texts), prefixes_in(typed))
         row.__dict__[_PARTS] = found
     return found

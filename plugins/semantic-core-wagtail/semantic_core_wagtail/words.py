@@ -17,6 +17,8 @@ from django.db import models
 from modelsearch.query import And, Boost, Fuzzy, MatchAll, Not, Or, Phrase, PlainText
 
 from semantic_core.orm import BaseORMAdapter
+from semantic_core.protocols import Vocabulary
+from semantic_core.types import Scope
 from semantic_core_wagtail.documents import (
     LONGEST_PREFIX,
     PREFIXES,
@@ -30,6 +32,10 @@ from semantic_core_wagtail.families import families, indexed_objects
 MOST = 10_000
 """The most documents that one word is looked up for, the best first: the core's largest page. Of a
 word that more documents contain, a combination with rarer words is still exact."""
+MOST_NEAR = 20
+"""The most words that one misspelt word may stand for."""
+NEAR = 0.5
+"""What the score of a word counts that is only near to the one that was typed."""
 MOST_BOOSTED = 100
 """The best objects whose boosts are read from their texts."""
 
@@ -110,13 +116,32 @@ class WordIndex:
         if isinstance(query, And | Or):
             return self._combined(query)
         if isinstance(query, Fuzzy):
-            raise NotImplementedError(
-                "`Fuzzy` is not supported by semantic_core_wagtail. Use PlainText: with MEANING in "
-                "the settings a misspelt word is often found by the other words."
-            )
+            return self._fuzzy(query)
         raise NotImplementedError(
             f"`{type(query).__name__}` is not supported by semantic_core_wagtail."
         )
+
+    def _fuzzy(self, query: Fuzzy) -> Matches:
+        """Each word, or one that is up to two edits away: none for words of up to two letters, one
+        for up to five, as Elasticsearch has it (fuzziness "AUTO").
+        """
+        every = query.operator == "and"
+        combined = EVERYTHING if every else NOTHING
+        words = [token.term for token in analyser().query_tokens(query.query_string)]
+        for word in dict.fromkeys(words):
+            found = self._leaf(word, every=True)
+            for other in self._near(word):
+                found = found | self._leaf(other, every=True).boosted(NEAR)
+            combined = combined & found if every else combined | found
+        return combined if words else NOTHING
+
+    def _near(self, word: str) -> list[str]:
+        store = self.adapter.core.store
+        distance = 0 if len(word) <= 2 else 1 if len(word) <= 5 else 2
+        if not distance or not isinstance(store, Vocabulary):
+            return []
+        scope = Scope(collections=(self.collection,))
+        return [near for near, _ in store.words_near(word, distance, MOST_NEAR, scope)]
 
     def _combined(self, query: Any) -> Matches:
         every = isinstance(query, And)

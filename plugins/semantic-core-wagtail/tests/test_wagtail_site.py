@@ -24,8 +24,19 @@ import django; django.setup()
 from wagtail.models import Page
 for query in ("flour", "levain", "sourdough"):
     print(query, [page.title for page in Page.objects.search(query, backend="words")])
-print([page.title for page in Page.objects.search("how to bake bread at home")][0])
+print([page.title for page in Page.objects.search("baking bread")][0])
 print([page.title for page in Page.objects.autocomplete("lev")])
+"""
+
+PARTS = """
+import django; django.setup()
+from semantic_core_wagtail import backend
+from semantic_core_wagtail.apps import check_settings
+from semantic_core_wagtail.management import commands
+from semantic_core_wagtail.management.commands.semantic_core import Command
+from wagtail.search.backends import get_search_backend
+print(type(get_search_backend()) is backend.SemanticSearchBackend)
+print(check_settings(None), commands.__name__, Command.help[:5])
 """
 
 
@@ -56,6 +67,10 @@ def test_the_tests_of_the_site_pass(folder: Path) -> None:
 
 def test_a_site_is_migrated_written_and_searched_by_several_programs(folder: Path) -> None:
     manage(folder, "migrate", "-v0")
+    assert manage(folder, "-c", PARTS).splitlines() == [
+        "True",
+        "[] semantic_core_wagtail.management.commands Looks",
+    ]
     assert "['Sourdough']" in manage(folder, "-c", MAKE)
     with sqlite3.connect(folder / "db.sqlite3") as database:
         database.execute("UPDATE wagtailcore_page SET title = 'Levain' WHERE title = 'Sourdough'")

@@ -193,8 +193,11 @@ class Pages(Tree):
         self.assertEqual(words("rye bread", fields=["title"]), ["Rye bread"])
         everything_else = set(words(~flour))
         self.assertEqual(len(everything_else), Page.objects.count() - 2)
-        with self.assertRaisesMessage(NotImplementedError, "`Fuzzy` is not supported"):
-            words(Fuzzy("flower"))
+        self.assertEqual(words(Fuzzy("flouer")), ["Rye bread", "Sourdough"])
+        self.assertEqual(words(Fuzzy("flouer sordo", operator="and")), [])
+        self.assertEqual(words(Fuzzy("wattering")), ["Watering tomatoes"])
+        with self.assertRaisesMessage(NotImplementedError, "`str` is not supported"):
+            words(And(["flour"]))
 
     def test_what_is_typed_completes_titles(self) -> None:
         found = Page.objects.autocomplete("wat tom", backend="words")
