@@ -313,10 +313,18 @@ class _OneSearch:
         """See `Search.run`."""
         offset = request.offset
         limit = request.limit
-        if not request.text.strip():
-            return SearchResults(request.query.typed, (), request.mode, True, _ONLY_EXCLUDED)
         total = Total(0, False)
         facets: Mapping[str, Sequence[FacetCount]] = {}
+        if not request.text.strip():
+            return SearchResults(
+                request.query.typed,
+                (),
+                request.mode,
+                True,
+                _ONLY_EXCLUDED,
+                total=0 if request.total else None,
+                total_is_exact=request.total,
+            )
         with self._timed("total"):
             with self._timed("embed"):
                 vector, used = self._vector(request)

@@ -29,6 +29,8 @@ MOST_REMEMBERED = 200_000
 
 def folded(word: str) -> str:
     """The word without upper case, accents and other marks: "Café" and "CAFE\u0301" are "cafe"."""
+    if word.isascii():
+        return word.lower()
     decomposed = unicodedata.normalize("NFKD", word.casefold())
     bare = "".join(letter for letter in decomposed if unicodedata.category(letter) not in _MARKS)
     return unicodedata.normalize("NFC", bare.casefold()) or word

@@ -159,6 +159,8 @@ def _around(text: str, spans: Sequence[Span], first: int, size: int) -> Span:
         last = end if start >= first else last
     spare = max(0, size - (last - first))
     start = max(0, first - min(int(size * _LEAD), spare // 2))
+    if start <= _SNAP and last <= size:
+        start = 0
     if start:
         start = _start(text, start, first)
     return start, _end(text, max(last, first + 1), start + size)

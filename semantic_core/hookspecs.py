@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from semantic_core.events import Event
-    from semantic_core.protocols import Embedder, Store
+    from semantic_core.protocols import Analyser, Embedder, Store
     from semantic_core.types import (
         Chunk,
         Document,
@@ -47,6 +47,7 @@ COLLECTED = frozenset(
     {
         "semantic_stores",
         "semantic_embedders",
+        "semantic_analysers",
         "semantic_readers",
         "semantic_restrict",
         "semantic_search_middleware",
@@ -106,6 +107,20 @@ def semantic_embedders() -> Mapping[str, Callable[..., Embedder]]:
     Return {name: factory}; ``factory(**options)`` returns the embedder and loads no model yet. None
     or {} offers nothing. Every plugin is asked. Two offers of one name are a conflict, as for
     stores.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def semantic_analysers() -> Mapping[str, Callable[..., Analyser]]:
+    """Offer analysers, which split texts into the terms of a full-text index, by the name that
+    users choose them with.
+
+    Return {name: factory}; ``factory(languages)`` returns the analyser for texts and queries in
+    these languages, a tuple of ISO codes; () if they are not known. What changes a term is part of
+    its ``identity``: the languages, as ``languages=en,de``, and the version of a library that it
+    uses. None or {} offers nothing. Every plugin is asked. Two offers of one name are a conflict,
+    as for stores.
     """
     raise NotImplementedError
 
@@ -207,7 +222,8 @@ def semantic_retrieve(request: SearchRequest, store: Store, embedder: Embedder) 
     empty Ranking if there are no candidates. Candidates that you do not list count less than those
     you list: as 0 if all your scores are above 0. The source "title" is for documents whose title
     is the query or begins with it: its scores, from 0 to 1, move them to the front. Ids out of the
-    scope are dropped and reported in the results; ids that are not in the store are dropped.
+    scope are dropped and reported in the results; ids that are not in the store are dropped, and so
+    are those of documents without the words of ``request.scope.text``, which you may leave aside.
     Every plugin is asked; one that raises is left out and reported in the results.
     """
     raise NotImplementedError

@@ -5,10 +5,10 @@ Tested by tests/kernel/test_marking.py.
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterator, Sequence
-from functools import cached_property
-from itertools import groupby
-from operator import attrgetter
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from semantic_core.analysis import folded
@@ -23,8 +23,45 @@ _COMMON = """a an and are as at be been but by can could did do does for from ha
 if in into is it its me my no not of on or our shall should so some such than that the their them
 then there these they this those to too us was we were what when where which who whom whose why will
 with would you your"""
+MOST_FOLDED = 50_000
+"""Words whose folded form is remembered."""
 COMMON_WORDS = frozenset(_COMMON.split())
 """English words that are marked only in a query of nothing else."""
+
+
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+"""Letters of scripts that are written without spaces between words."""
+_MARKS = re.compile("[\u0300-\u036f\u0483-\u0489\u0591-\u05c7\u0610-\u065f\u0670\u06d6-\u06ed]+")
+"""Accents of Latin, Greek and Cyrillic, points of Hebrew and Arabic."""
+_WORD = re.compile(r"[^\W_]+")
+
+
+def as_compared(text: str) -> str:
+    """A text in lower case and without accents, for `exact_pattern`."""
+    if text.isascii():
+        return text.lower()
+    return _MARKS.sub("", unicodedata.normalize("NFKD", text.casefold()))
+
+
+def exact_pattern(phrase: str, *, prefix: bool = False) -> re.Pattern[str] | None:
+    """Finds the words of a phrase as they are written, one after the other, in a text that
+    `as_compared` has made; whatever punctuation and white space is between them. prefix: the last
+    word need only begin so. None for a phrase without words.
+
+    In scripts without spaces it finds the phrase within a run of letters.
+    """
+    words = _WORD.findall(as_compared(phrase))
+    if not words:
+        return None
+    joined = r"[\W_]+".join(map(re.escape, words))
+    before = "" if re.match(f"[{_UNSPACED}]", words[0]) else r"(?<![^\W_])"
+    after = "" if prefix or re.match(f"[{_UNSPACED}]", words[-1][-1]) else r"(?![^\W_])"
+    return re.compile(f"{before}{joined}{after}")
+
+
+@lru_cache(MOST_FOLDED)
+def _surface(word: str) -> str:
+    return folded(word)
 
 
 class TextWord(NamedTuple):
@@ -51,13 +88,18 @@ class TextWord(NamedTuple):
 
 def text_words(tokens: Sequence[Token], text: str) -> list[TextWord]:
     """The words of a text, given all its tokens."""
-    words = []
-    for _, same in groupby(tokens, key=attrgetter("position")):
-        each = list(same)
-        start = min(token.start for token in each)
-        end = max(token.end for token in each)
-        terms = frozenset(token.term for token in each)
-        words.append(TextWord(start, end, folded(text[start:end]), terms))
+    words: list[TextWord] = []
+    last = -1
+    for token in tokens:
+        term, start, end, position = token
+        if position != last:
+            words.append(TextWord(start, end, _surface(text[start:end]), frozenset((term,))))
+            last = position
+            continue
+        before = words[-1]
+        start = min(start, before.start)
+        end = max(end, before.end)
+        words[-1] = TextWord(start, end, _surface(text[start:end]), before.terms | {term})
     return words
 
 

@@ -351,8 +351,9 @@ class Scope:
     tenant: "" in a single-tenant store. collections: only these; None for all, () for none.
     filter: conditions on the metadata of the documents; the empty filter lets all pass.
     keys: by collection, the only keys that are looked at, however many; None for all. Collections
-    that it does not name are not looked at. text: conditions on the words of the documents, which
-    only a store that is a `TextFilter` is asked for.
+    that it does not name are not looked at.
+    text: conditions on the words of the documents, which only a store that is a `TextFilter` is
+    asked for.
     """
 
     tenant: str = ""

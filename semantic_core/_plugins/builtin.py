@@ -1,7 +1,7 @@
 """The kernel's own plugins, which answer last: any other plugin can answer instead.
 
 They read text files, split plain text, write passages, retrieve by vectors, full text and titles,
-merge the rankings (`fuse_scores`), and offer the store in memory.
+merge the rankings (`fuse_scores`), and offer the store in memory and the analyser of words.
 
 Tested by tests/plugins/test_fusion.py and tests/kernel/test_search.py.
 """
@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from semantic_core._memory.store import open_memory
 from semantic_core._text import passages, split_text
+from semantic_core.analysis import WordAnalyser
 from semantic_core.hookspecs import hookimpl
-from semantic_core.protocols import Store, TextScores, TextSearch, TitleSearch
+from semantic_core.protocols import Analyser, Store, TextScores, TextSearch, TitleSearch
 from semantic_core.types import ChunkId, Ranking
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ TITLE = "title"
 VECTOR = "vector"
 """Source of the rankings of vector search; stores use this name."""
 WORDS = "words"
-"""Source of the rankings of full-text search; stores use this name."""
+"""Source of the rankings of full-text search; stores use this name. It is also the name of the
+kernel's analyser.
+"""
 
 DIGITS = 9
 """Decimals of a sum of z-scores that count. A store may add up one score in another order when it
@@ -54,6 +57,7 @@ def default_plugins() -> tuple[tuple[str, object], ...]:
     return (
         ("core.memory", Memory()),
         ("core.text", PlainText()),
+        ("core.analysis", Analysis()),
         ("core.vector", VectorRetriever()),
         ("core.words", TextRetriever()),
         ("core.title", TitleRetriever()),
@@ -68,6 +72,20 @@ class Memory:
     def semantic_stores(self) -> Mapping[str, Callable[..., Store]]:
         """{"memory": a MemoryStore}."""
         return {"memory": open_memory}
+
+
+class Analysis:
+    """Offers the analyser of words, which knows no language."""
+
+    @hookimpl(trylast=True)
+    def semantic_analysers(self) -> Mapping[str, Callable[..., Analyser]]:
+        """{"words": a WordAnalyser}."""
+        return {WORDS: word_analyser}
+
+
+def word_analyser(languages: Sequence[str]) -> WordAnalyser:
+    """The `WordAnalyser`, whatever the languages are."""
+    return WordAnalyser()
 
 
 class PlainText:

@@ -60,7 +60,7 @@ from semantic_core.errors import (
 from semantic_core.events import Event
 from semantic_core.filters import Filter
 from semantic_core.hookspecs import RERANK
-from semantic_core.protocols import Embedder, Store
+from semantic_core.protocols import Analyser, Embedder, Store
 from semantic_core.types import (
     PART_OF,
     PARTS,
@@ -234,7 +234,7 @@ class Plugins:
         return {part.hook: part.function for part in self._parts.get(plugin, ())}
 
     def options_of(self, kind: ProviderKind, name: str) -> tuple[OptionInfo, ...]:
-        """The options of a store or embedder, in their author's order.
+        """The options of a store, embedder or analyser, in their author's order.
 
         Raises like `create_store`.
         """
@@ -257,6 +257,11 @@ class Plugins:
         """The names of the embedders that can be created."""
         return self._provided("embedder")
 
+    @property
+    def analysers(self) -> tuple[str, ...]:
+        """The names of the analysers that can be created."""
+        return self._provided("analyser")
+
     def _provided(self, kind: ProviderKind) -> tuple[str, ...]:
         names: list[str] = []
         for info in self.infos:
@@ -269,6 +274,14 @@ class Plugins:
         Raises like `create_store`, and the embedder's own EmbedderError.
         """
         made: Embedder = self._providers.create("embedder", name, (), options)
+        return made
+
+    def create_analyser(self, name: str, languages: Sequence[str]) -> Analyser:
+        """The analyser of that name, for these languages.
+
+        Raises like `create_store`, and ConfigError for a language that it does not know.
+        """
+        made: Analyser = self._providers.create("analyser", name, (tuple(languages),), {})
         return made
 
     def create_store(self, name: str, space: Space, options: Mapping[str, Any]) -> Store:
@@ -590,8 +603,9 @@ class _Within(NamedTuple):
 def _within(ranking: Ranking, scope: Scope, store: Store, known: Set[ChunkId]) -> _Within:
     """The part of a ranking that is in the scope and in the store.
 
-    Ids that are not in the store are no fault: the service behind a retriever may lag. known: ids
-    that need not be looked up, because the kernel's own retrievers found them.
+    Ids that are not in the store are no fault: the service behind a retriever may lag. Neither are
+    ids of documents without the words that the query demands. known: ids that need not be looked
+    up, because the kernel's own retrievers found them.
     """
     excluded: dict[ChunkId, str] = {}
     doubtful = []
@@ -604,11 +618,10 @@ def _within(ranking: Ranking, scope: Scope, store: Store, known: Set[ChunkId]) -
     gone = set(doubtful)
     other = without_its_words({id.ref for id in doubtful}, scope, store)
     for stored in store.fetch(doubtful) if doubtful else ():
-        gone.discard(stored.chunk.id)
+        if stored.chunk.id.ref not in other:
+            gone.discard(stored.chunk.id)
         if not scope.filter.matches(stored.metadata):
             excluded[stored.chunk.id] = "that where leaves out"
-        elif stored.chunk.id.ref in other:
-            excluded[stored.chunk.id] = "without the words that the query demands"
     ids = []
     scores = []
     for id, score in zip(ranking.ids, ranking.scores, strict=True):

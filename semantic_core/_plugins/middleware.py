@@ -67,13 +67,9 @@ def within(scope: Scope, outer: Scope) -> Scope:
         else:
             collections = tuple(name for name in collections if name in outer.collections)
     conditions = dict.fromkeys([*outer.filter.conditions, *scope.filter.conditions])
-    return attrs.evolve(
-        outer,
-        collections=collections,
-        filter=Filter(tuple(conditions)),
-        keys=_keys_in_both(scope.keys, outer.keys),
-        text=outer.text & scope.text,
-    )
+    keys = _keys_in_both(scope.keys, outer.keys)
+    text = outer.text & scope.text
+    return Scope(outer.tenant, collections, Filter(tuple(conditions)), keys, text)
 
 
 def _keys_in_both(

@@ -329,7 +329,7 @@ class BaseORMAdapter(AdapterContract):
                 passages=passages,
                 syntax=syntax,
                 fields=tuple(self.declaration.metadata_fields),
-                typos=typos,
+                typos="ignore" if seen and typos == "suggest" else typos,
             )
 
         found = found_rows(find, {collection: self._live}, size)
@@ -446,9 +446,7 @@ class BaseORMAdapter(AdapterContract):
         """
         check_count("limit", limit, 1)
         conditions = checked_where(self, where)
-        if self.same_transaction and self.in_transaction:
-            self.coordinator.index_text()
-        coordinator = self._checked_coordinator()
+        waiting, reasons = self._before_search(fresh=False, timeout=0.0)
         collection = self.declaration.collection
         tenant = self.tenant_of(row)
         core = self.core.tenant(tenant) if tenant else self.core
@@ -458,14 +456,15 @@ class BaseORMAdapter(AdapterContract):
             return core.similar(
                 ref,
                 limit=page,
-                where=conditions,
                 offset=seen,
+                where=conditions,
                 collections=[collection],
                 context=context,
             )
 
         found = found_rows(find, {collection: self._live}, limit)
-        return found.results(0, [coordinator.behind(self)])
+        self._report_gone(found.gone)
+        return found.results(0, reasons, waiting)
 
     @in_one_connection
     def install(self, *, backfill: Backfill | None = None) -> bool:

@@ -13,9 +13,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("filters",),
     ("types", "_jobs", "_metering", "_trust"),
     ("protocols", "events"),
+    ("analysis",),
     (
         "hookspecs",
-        "analysis",
         "_text",
         "_among",
         "_matches",

@@ -5,10 +5,17 @@ from __future__ import annotations
 import re
 from itertools import count
 
+import pytest
 from hypothesis import given
 
 from semantic_core.analysis import WordAnalyser
-from semantic_core.marking import QueryMarker, places_of, text_words
+from semantic_core.marking import (
+    QueryMarker,
+    as_compared,
+    exact_pattern,
+    places_of,
+    text_words,
+)
 from semantic_core.query_syntax import parse_query
 from semantic_core.testing.strategies import texts
 from semantic_core.types import Token
@@ -107,3 +114,43 @@ def test_exact_words_are_compared_as_they_are_written():
     assert found("search", "searches", exact=True) == []
     assert found("use dev", "use node.dev now", exact=True) == [0]
     assert found("", "use", exact=True) == []
+
+
+@pytest.mark.parametrize(
+    ("phrase", "text", "there"),
+    [
+        ("exact words", "the EXACT, (words)!", True),
+        ("exact words", "exact_words", True),
+        ("exact words", "exactly words", False),
+        ("exact words", "exact wordsmith", False),
+        ("words", "passwords", False),
+        ("café", "CAFE\u0301 cafe", True),
+        ("cafe", "Café", True),
+        ("naïve idea", "NAIVE ideas", False),
+        ("日本", "日本語の文章", True),
+        ("слова", "Слова, слово", True),
+        ("слово", "словом", False),
+        ("שלום", "שָׁלוֹם", True),
+        ("a.b", "a b", True),
+        ("a.b", "acb", False),
+    ],
+)
+def test_exact_words_are_found_in_a_text(phrase, text, there):
+    pattern = exact_pattern(phrase)
+    assert pattern is not None
+    assert bool(pattern.search(as_compared(text))) is there
+
+
+def test_the_last_word_may_be_the_beginning_of_one():
+    pattern = exact_pattern("exact wor", prefix=True)
+    assert pattern is not None
+    assert pattern.search("so exact words")
+    assert not pattern.search("exact swords")
+    assert exact_pattern("...") is None
+
+
+@given(texts(), texts(max_size=40))
+def test_every_phrase_has_a_pattern(text, phrase):
+    pattern = exact_pattern(phrase)
+    if pattern is not None:
+        assert pattern.search(as_compared(f"{text} {phrase} {text}"))

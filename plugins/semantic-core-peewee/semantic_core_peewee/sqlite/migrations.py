@@ -350,7 +350,6 @@ _TEXT = (
         chunks integer not null,
         primary key (generation, word, term)
     ) strict, without rowid""",
-    "create index semantic_index_text_word_term on semantic_index_text_word (generation, term)",
     # The words of each title, so that titles are found by how they begin.
     """create table semantic_index_title (
         generation integer not null,

@@ -1,8 +1,8 @@
 """SqliteStore: documents, a full-text index and a vector index in one SQLite file.
 
-It is a `Store` with `TextSearch`, `AnalysesText`, `TextScores`, `TextCounts`, `Facets`,
-`FieldOrder`, `TitleSearch`, `TextFilter`, `Vocabulary`, `VectorQueue` and `Checkpoints`; its job
-ledger makes it a `BatchQueue`.
+It is a `Store` with `TextSearch`, `TextScores`, `TextCounts`, `Facets`, `FieldOrder`,
+`TitleSearch`, `TextFilter`, `Vocabulary`, `VectorQueue` and `Checkpoints`; its job ledger makes it
+a `BatchQueue`.
 
 Tested by tests/sqlite/test_contract.py and tests/sqlite/test_maintenance.py.
 """
@@ -51,7 +51,6 @@ from semantic_core_peewee.sqlite import (
     segments,
     text_segments,
     titles,
-    vocabulary,
     write,
 )
 from semantic_core_peewee.sqlite.connection import (
@@ -73,11 +72,12 @@ from semantic_core_peewee.sqlite.records import MOST_INT, check_count, incoming
 from semantic_core_peewee.sqlite.selective_scopes import scope_clause
 from semantic_core_peewee.sqlite.text_conditions import met, with_words
 from semantic_core_peewee.sqlite.text_merging import Merger
-from semantic_core_peewee.sqlite.text_search import TextIndex
+from semantic_core_peewee.sqlite.text_search import TextIndex, rows_in_scope
 from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
 from semantic_core_peewee.sqlite.unit_vectors import from_blob
 from semantic_core_peewee.sqlite.vector_rows import fill_waiting, known_blobs
 from semantic_core_peewee.sqlite.vector_search import Behind, VectorIndex
+from semantic_core_peewee.sqlite.vocabulary import ScopedWords
 
 if TYPE_CHECKING:
     import numpy as np
@@ -310,6 +310,7 @@ class SqliteStore:
         """See `Store.nearest`. Exact; scores are float32 cosines. Raises VectorInvalid."""
         query = self._vectors.query(vector)
         most = check_count("limit", limit)
+        self._built_for(scope)
 
         def work(view: View, patient: bool) -> Ranking:
             clause = self._clause(view, scope)
@@ -350,10 +351,20 @@ class SqliteStore:
         self._writing(work)
         self._text.analyser = analyser
 
+    @property
+    def _index(self) -> TextIndex:
+        """The full-text index, for reading."""
+        return self._text
+
     def _built(self) -> None:
         """Make the full-text index if there is none yet: in a file of an earlier release."""
-        if not self._pool.read(self._text.is_built):
+        if not self._pool.read(self._index.is_built):
             self.reanalyse(self._text.analyser)
+
+    def _built_for(self, scope: Scope) -> None:
+        """The same, if it is needed for the conditions of a scope."""
+        if isinstance(scope, Scope) and scope.text:
+            self._built()
 
     def words(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `TextSearch.words`. BM25 with the numbers of FTS5, over the terms of the analyser.
@@ -368,7 +379,7 @@ class SqliteStore:
         self._built()
 
         def work(view: View) -> Ranking:
-            return self._text.words(view, text, most, scope, self._clause(view, scope))
+            return self._index.words(view, text, most, scope, self._clause(view, scope))
 
         return self._pool.search(work)
 
@@ -376,7 +387,7 @@ class SqliteStore:
         """See `TextScores.score`. The same numbers `words` gives, up to rounding."""
         wanted = self._checked_ids(ids)
         self._built()
-        return self._pool.search(self._text.score, wanted, text)
+        return self._pool.search(self._index.score, wanted, text)
 
     def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `TitleSearch.titled`.
@@ -390,6 +401,41 @@ class SqliteStore:
         def work(view: View) -> Ranking:
             clause = self._clause(view, scope)
             return titles.titled(view, text, most, clause, scope.tenant)
+
+        return self._pool.search(work)
+
+    def meeting(self, refs: Collection[Ref], conditions: TextConditions) -> frozenset[Ref]:
+        """See `TextFilter.meeting`."""
+        wanted = [self._checked(ref) for ref in refs]
+        self._built()
+        return self._pool.search(met, wanted, conditions, self._index)
+
+    def word_counts(self, words: Collection[str], scope: Scope) -> Mapping[str, int]:
+        """See `Vocabulary.word_counts`: exact numbers of passages."""
+        return self._in_words(scope, lambda known: known.counts(words))
+
+    def words_like(self, beginning: str, limit: int, scope: Scope) -> Sequence[tuple[str, int]]:
+        """See `Vocabulary.words_like`. Where not all documents are in scope, the 2,000 most
+        frequent words of the store that begin so are looked for.
+        """
+        most = check_count("limit", limit)
+        return self._in_words(scope, lambda known: known.like(beginning, most))
+
+    def words_near(
+        self, word: str, distance: int, limit: int, scope: Scope
+    ) -> Sequence[tuple[str, int]]:
+        """See `Vocabulary.words_near`. A word of more than 64 letters has none."""
+        most = check_count("limit", limit)
+        return self._in_words(scope, lambda known: known.near(word, distance, most))
+
+    def _in_words(self, scope: Scope, ask: Callable[[ScopedWords], T]) -> T:
+        """What is asked of the words in a scope."""
+        self._built()
+
+        def work(view: View) -> T:
+            version = self._index.version(view)
+            inside = rows_in_scope(view, version, scope, self._clause(view, scope))
+            return ask(ScopedWords(view, self._index, version, inside))
 
         return self._pool.search(work)
 
@@ -434,46 +480,9 @@ class SqliteStore:
 
         def on_documents(view: View) -> T:
             clause = self._clause(view, scope)
-            return work(view, matches.holding(view, self._text, text, scope, clause))
+            return work(view, matches.holding(view, self._index, text, scope, clause))
 
         return self._pool.search(on_documents)
-
-    def meeting(self, refs: Collection[Ref], conditions: TextConditions) -> frozenset[Ref]:
-        """See `TextFilter.meeting`."""
-        wanted = [self._checked(ref) for ref in refs]
-        self._built()
-        return self._pool.search(met, self._text, wanted, conditions)
-
-    def word_counts(self, words: Collection[str], scope: Scope) -> Mapping[str, int]:
-        """See `Vocabulary.word_counts`; counts passages."""
-        return self._vocabulary(vocabulary.word_counts, scope, words)
-
-    def words_like(self, beginning: str, limit: int, scope: Scope) -> Sequence[tuple[str, int]]:
-        """See `Vocabulary.words_like`; counts passages.
-
-        In a scope of more than 300 passages, the 2,000 most frequent words of the store that begin
-        so are looked at. A word counts with others of the same term.
-        """
-        most = check_count("limit", limit)
-        return self._vocabulary(vocabulary.words_like, scope, beginning, most)
-
-    def words_near(
-        self, word: str, distance: int, limit: int, scope: Scope
-    ) -> Sequence[tuple[str, int]]:
-        """See `Vocabulary.words_near`; counts and looks at as many as `words_like` does."""
-        most = check_count("limit", limit)
-        edits = check_count("distance", distance)
-        return self._vocabulary(vocabulary.words_near, scope, word, edits, most)
-
-    def _vocabulary(self, work: Callable[..., T], scope: Scope, *given: Any) -> T:
-        """What `work(view, index, *given, scoped)` returns."""
-        self._built()
-
-        def in_scope(view: View) -> T:
-            scoped = self._text.scoped(view, scope, self._clause(view, scope))
-            return work(view, self._text, *given, scoped)
-
-        return self._pool.search(in_scope)
 
     def fetch(self, ids: Sequence[ChunkId]) -> list[StoredChunk]:
         """See `Store.fetch`."""
@@ -489,6 +498,7 @@ class SqliteStore:
         """See `Store.documents`. Order is by code point."""
         first = check_count("offset", offset)
         most = check_count("limit", limit)
+        self._built_for(scope)
 
         def work(view: View) -> Page:
             return read.documents(view, self._clause(view, scope), first, most)
@@ -613,7 +623,7 @@ class SqliteStore:
             raise InputError(f"scope must be a Scope, got {type(scope).__name__}.")
         check_tenant(scope.tenant, self._multi_tenant)
         clause = scope_clause(view, scope)
-        return with_words(view, self._text, clause, scope.text) if scope.text else clause
+        return with_words(view, clause, scope.text, self._index) if scope.text else clause
 
     def _checked(self, ref: Ref) -> Ref:
         if not isinstance(ref, Ref):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby, repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -81,22 +81,6 @@ class Scored(NamedTuple):
     weight: float
 
 
-class Scoped(NamedTuple):
-    """The rows in scope of one version. inside: tells of rows whether they are; None if all are."""
-
-    version: TextVersion
-    inside: Inside | None
-
-    @property
-    def is_everything(self) -> bool:
-        """Whether every row is in scope."""
-        return self.inside is None
-
-    def admitted(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Those of these rows that are alive and in scope."""
-        return _admitted(self.version, rows, self.inside)
-
-
 class TextIndex:
     """The full-text search of one store. budget: bytes of posting lists in memory."""
 
@@ -120,6 +104,21 @@ class TextIndex:
         check_analyser(state, self.analyser)
         some = "select exists (select 1 from semantic_index_chunk where generation = ?)"
         return bool(state.analyser) or not view.raw.execute(some, (view.generation,)).get
+
+    def version(self, view: View) -> TextVersion:
+        """The index as this transaction sees it."""
+        return self._cache.at(view)
+
+    def rows_with(self, view: View, version: TextVersion, keys: Iterable[int]) -> NDArray[np.intp]:
+        """The living rows that contain at least one of these terms, ascending. keys: their hashes,
+        see `text_segments.key_of`.
+        """
+        found = [np.zeros(0, dtype=np.intp)]
+        for key in keys:
+            held, behind = version.holding(view, key)
+            found.append(held.rows.astype(np.intp))
+            found.append(behind.rows.astype(np.intp) + len(version.sealed))
+        return _admitted(version, np.unique(np.concatenate(found)), None)
 
     def words(self, view: View, text: str, limit: int, scope: Scope, clause: Clause) -> Ranking:
         """The best `limit` chunks in scope that contain any of the words, by BM25; equal scores by
@@ -163,43 +162,21 @@ class TextIndex:
         scores[places] = total
         return scores
 
-    def scoped(self, view: View, scope: Scope, clause: Clause) -> Scoped:
-        """The rows in scope, whatever it takes to know them."""
-        version = self._cache.at(view)
-        inside, check = _scope(view, version, scope, clause)
-        if check is not None:
-            inside = _both(inside, _of_documents(version, _listed(view, check)))
-        return Scoped(version, inside)
-
     def documents(self, view: View, text: str, scope: Scope, clause: Clause) -> NDArray[np.int64]:
         """The documents in scope that contain any of the words, ascending.
 
         Raises InputError, QueryTooLarge.
         """
-        scoped = self.scoped(view, scope, clause)
-        terms = self._terms(view, scoped.version, text)
-        rows = self.rows_with(view, [term.key for term in terms], scoped)
-        return documents_of(scoped.version, rows)
-
-    def documents_with(self, view: View, keys: Sequence[int]) -> NDArray[np.int64]:
-        """The documents of any tenant that contain any of these terms, ascending."""
-        everything = Scoped(self._cache.at(view), None)
-        return documents_of(everything.version, self.rows_with(view, keys, everything))
-
-    def rows_with(self, view: View, keys: Sequence[int], scoped: Scoped) -> NDArray[np.intp]:
-        """The rows in scope that contain any of these terms, ascending."""
-        version = scoped.version
-        rows = [np.zeros(0, dtype=np.int32)]
-        for key in keys:
-            held, behind = version.holding(view, key)
-            rows += [held.rows, behind.rows + np.int32(len(version.sealed))]
-        every = np.unique(np.concatenate(rows)) if len(keys) != 1 else np.concatenate(rows)
-        return scoped.admitted(every.astype(np.intp, copy=False))
-
-    def rows_in(self, view: View, scoped: Scoped, most: int) -> NDArray[np.intp] | None:
-        """All rows in scope, if they are no more than `most`; else None."""
-        rows = scoped.admitted(np.arange(len(scoped.version), dtype=np.intp))
-        return rows if len(rows) <= most else None
+        version = self._cache.at(view)
+        terms = self._terms(view, version, text)
+        rows = [term.held.rows for term in terms]
+        rows += [term.behind.rows + np.int32(len(version.sealed)) for term in terms]
+        if not rows:
+            return np.zeros(0, dtype=np.int64)
+        inside = rows_in_scope(view, version, scope, clause)
+        found = _admitted(version, np.unique(np.concatenate(rows)).astype(np.intp), inside)
+        documents: NDArray[np.int64] = np.unique(version.column("document", found))
+        return documents
 
     def _terms(self, view: View, version: TextVersion, text: str) -> list[Term]:
         """The terms that are looked for; [] if there is none. Raises InputError, QueryTooLarge.
@@ -389,13 +366,15 @@ def _ranking(
     return Ranking(SOURCE, tuple([id for _, id in best]), tuple([score for score, _ in best]))
 
 
-def documents_of(version: TextVersion, rows: NDArray[np.intp]) -> NDArray[np.int64]:
-    """The documents of these rows, ascending."""
-    documents: NDArray[np.int64] = np.unique(version.column("document", rows))
-    return documents
-
-
 # Scopes.
+
+
+def rows_in_scope(view: View, version: TextVersion, scope: Scope, clause: Clause) -> Inside | None:
+    """Which rows are in scope, as a test of rows; None if all are."""
+    inside, check = _scope(view, version, scope, clause)
+    if check is None:
+        return inside
+    return _both(inside, _of_documents(version, _listed(view, check)))
 
 
 def _scope(

@@ -105,7 +105,7 @@ def matching(view: View, codes: QuantizedVectors, scope: Scope, clause: Clause) 
 def _matching(
     view: View, codes: QuantizedVectors, scope: Scope, clause: Clause, *, again: bool
 ) -> Matching:
-    if not scope.filter and not scope.text and clause.listed is None:
+    if not scope.filter and clause.listed is None:
         return _in_homes(codes, scope)
     ids = _every_document(view, clause) if again else few_documents(view, clause, len(codes))
     if ids is None:

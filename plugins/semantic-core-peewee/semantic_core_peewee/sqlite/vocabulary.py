@@ -1,8 +1,8 @@
-"""The words that the index knows, as people write them: for completion, typing errors, and
-prefixes.
+"""The words of the documents in a scope, for completion and typing errors: `Vocabulary`.
 
-The list of words is that of the whole store. A word is given only if it is in a document in scope;
-where its terms stand for other words as well, the texts in scope are read to see that.
+The table of words counts all tenants together. So a word is given only if a passage in scope
+contains its term; and where several words share a term, only if one of these passages has the word
+itself.
 
 Tested by tests/sqlite/test_vocabulary.py and tests/sqlite/test_contract.py.
 """
@@ -10,178 +10,159 @@ Tested by tests/sqlite/test_vocabulary.py and tests/sqlite/test_contract.py.
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from rapidfuzz import process
-from rapidfuzz.distance import OSA
 
-from semantic_core.analysis import analyse, folded
-from semantic_core_peewee.sqlite.text_segments import key_of, signed, unsigned
+from semantic_core.analysis import WordAnalyser, folded
+from semantic_core.marking import as_compared, exact_pattern, text_words
+from semantic_core_peewee.sqlite.text_conditions import BEGINNING, BEHIND
+from semantic_core_peewee.sqlite.text_segments import key_of, unsigned
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from semantic_core_peewee.sqlite.pool import View
-    from semantic_core_peewee.sqlite.text_search import Scoped, TextIndex
+    from semantic_core_peewee.sqlite.text_index import TextVersion
+    from semantic_core_peewee.sqlite.text_search import Inside, TextIndex
 
-FEW_ROWS = 300
-"""Passages of a scope up to which its words are taken from the passages themselves."""
-MOST_LOOKED_AT = 2_000
-"""Words of the whole store that are looked at to find those of a scope, the most frequent first."""
-MOST_READ = 200
-"""Passages that are read to see whether a word is in one of them."""
-_BEHIND = "\U0010ffff"
-"""Sorts behind everything a word may begin with."""
-_BEGINNING = """select word, term, chunks
-    from semantic_index_text_word
-    where generation = ? and word between ? and ?
-    order by chunks desc, word"""
-_SURFACES = """select word
-    from semantic_index_text_word indexed by semantic_index_text_word_term
-    where generation = ? and term = ?"""
-_OF_LENGTH = """select word, term, chunks
-    from semantic_index_text_word
-    where generation = ? and length(word) between ? and ?"""
-_PASSAGES = """select c.passage, d.language
+MOST_TRIED = 2_000
+"""Words, the most frequent ones of the whole store, that are looked for in a scope."""
+MOST_LOOKED_AT = 200
+"""Passages that are read to see whether a word is in one of them, and not only its term."""
+LONGEST_WORD = 64
+"""Letters of the longest word that has near ones."""
+_WORDS = "vocabulary"
+
+_BEGINNING = f"""select word, sum(chunks) as chunks, json_group_array(term)
+    from ({BEGINNING.replace("word, term", "word, term, chunks")})
+    group by word
+    order by chunks desc, word
+    limit ?"""
+_EVERY = """select group_concat(word, ' ')
+    from (select distinct word from semantic_index_text_word where generation = ?)"""
+_WITH_TERMS = """select word, sum(chunks), json_group_array(term)
+    from json_each(?) as j
+    cross join semantic_index_text_word as w
+    where w.generation = ? and w.word = j.value
+    group by word"""
+_PASSAGES = """select c.passage
     from json_each(?) as j
     cross join semantic_index_chunk as c
-    cross join semantic_index_document as d
-    where c.id = j.value and d.id = c.document"""
+    where c.id = j.value"""
 
 
-class Known(NamedTuple):
-    """A word of the store. keys: of the terms it is indexed under. chunks: that contain it."""
+class _Spelled(NamedTuple):
+    """A word of the table. chunks: that contain it, in the whole store. keys: of its terms."""
 
     word: str
-    keys: tuple[int, ...]
     chunks: int
+    keys: tuple[int, ...]
 
 
-def beginning(view: View, begun: str) -> list[Known]:
-    """The words of the store that begin so, the most frequent first."""
-    first = folded(begun)
-    if not first:
-        return []
-    rows = view.raw.execute(_BEGINNING, (view.generation, first, first + _BEHIND))
-    return _known(rows)
-
-
-def surfaces_of(view: View, key: int) -> list[str]:
-    """The words that are indexed under this term."""
-    return [word for (word,) in view.raw.execute(_SURFACES, (view.generation, signed(key)))]
-
-
-def _known(rows: Iterable[tuple[str, int, int]]) -> list[Known]:
-    """Rows of the table as words; one may be in it under several terms."""
-    keys: dict[str, list[int]] = defaultdict(list)
-    chunks: Counter[str] = Counter()
-    for word, term, count in rows:
-        keys[word].append(unsigned(term))
-        chunks[word] = max(chunks[word], count)
-    return [Known(word, tuple(keys[word]), count) for word, count in chunks.most_common()]
-
-
-def word_counts(
-    view: View, index: TextIndex, words: Collection[str], scoped: Scoped
-) -> dict[str, int]:
-    """See `Vocabulary.word_counts`; of passages."""
-    counts = {}
-    for word in words:
-        terms = {token.term for token in index.analyser.query_tokens(word)}
-        rows = index.rows_with(view, [key_of(term) for term in terms], scoped)
-        counts[word] = len(rows)
-    return counts
-
-
-def words_like(
-    view: View, index: TextIndex, begun: str, limit: int, scoped: Scoped
-) -> list[tuple[str, int]]:
-    """See `Vocabulary.words_like`; counts passages."""
-    first = folded(begun)
-    if not first or limit <= 0:
-        return []
-    few = _words_of_few(view, index, scoped)
-    if few is not None:
-        found = [(word, count) for word, count in few.items() if word.startswith(first)]
-        return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:limit]
-    known = beginning(view, first)
-    if scoped.is_everything:
-        best = sorted(known, key=lambda one: (-one.chunks, one.word))[:limit]
-        return [(one.word, one.chunks) for one in best]
-    found = list(_in_scope(view, index, known[:MOST_LOOKED_AT], scoped))
-    return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:limit]
-
-
-def words_near(
-    view: View, index: TextIndex, word: str, distance: int, limit: int, scoped: Scoped
-) -> list[tuple[str, int]]:
-    """See `Vocabulary.words_near`; counts passages."""
-    wanted = folded(word)
-    if not wanted or limit <= 0:
-        return []
-    few = _words_of_few(view, index, scoped)
-    if few is not None:
-        known = [Known(one, (), count) for one, count in few.items()]
-    else:
-        lengths = (len(wanted) - distance, len(wanted) + distance)
-        known = _known(view.raw.execute(_OF_LENGTH, (view.generation, *lengths)))
-    by_word = {one.word: one for one in known}
-    near = process.extract(
-        wanted, list(by_word), scorer=OSA.distance, score_cutoff=distance, limit=None
-    )
-    edits = {one: int(far) for one, far, _ in near if one != wanted}
-    nearest = sorted(edits, key=lambda one: (edits[one], -by_word[one].chunks, one))
-    candidates = [by_word[one] for one in nearest]
-    if few is not None or scoped.is_everything:
-        found = [(one.word, one.chunks) for one in candidates]
-    else:
-        found = list(_in_scope(view, index, candidates[:MOST_LOOKED_AT], scoped))
-    return sorted(found, key=lambda pair: (edits[pair[0]], -pair[1], pair[0]))[:limit]
-
-
-def _in_scope(
-    view: View, index: TextIndex, known: Sequence[Known], scoped: Scoped
-) -> Iterator[tuple[str, int]]:
-    """Those of these words that are in a passage in scope, each with how many have it or another
-    word of its terms.
+class ScopedWords:
+    """The words of one scope in one state of the index. inside: which rows are in scope; None for
+    all.
     """
-    for one in known:
-        rows = index.rows_with(view, one.keys, scoped)
-        if not len(rows):
-            continue
-        alone = all(surfaces_of(view, key) == [one.word] for key in one.keys)
-        if alone or _is_written(view, index, one.word, scoped.version.chunks_of(rows)):
-            yield one.word, len(rows)
+
+    def __init__(
+        self, view: View, index: TextIndex, version: TextVersion, inside: Inside | None
+    ) -> None:
+        self._view = view
+        self._index = index
+        self._version = version
+        self._inside = inside
+
+    def counts(self, words: Collection[str]) -> dict[str, int]:
+        """See `Vocabulary.word_counts`: how many passages in scope contain a form of each word."""
+        found = {}
+        for word in words:
+            keys = [key_of(token.term) for token in self._index.analyser.query_tokens(word)]
+            found[word] = len(self._rows(keys))
+        return found
+
+    def like(self, beginning: str, limit: int) -> list[tuple[str, int]]:
+        """See `Vocabulary.words_like`."""
+        begun = folded(beginning)
+        if not begun or limit <= 0:
+            return []
+        bound = (self._view.generation, begun, begun + BEHIND)
+        wanted = limit if self._inside is None else MOST_TRIED
+        rows = self._view.raw.execute(_BEGINNING, (*bound, wanted)).fetchall()
+        return _most_frequent(self._there(map(_spelled, rows)))[:limit]
+
+    def near(self, word: str, distance: int, limit: int) -> list[tuple[str, int]]:
+        """See `Vocabulary.words_near`."""
+        from rapidfuzz.distance import OSA
+        from rapidfuzz.process import extract
+
+        wanted = folded(word)
+        if not wanted or limit <= 0 or len(wanted) > LONGEST_WORD:
+            return []
+        matches = extract(
+            wanted, self._every(), scorer=OSA.distance, score_cutoff=distance, limit=None
+        )
+        by_distance: dict[int, list[str]] = {}
+        for found, apart, _ in matches:
+            if apart:
+                by_distance.setdefault(int(apart), []).append(found)
+        answer: list[tuple[str, int]] = []
+        for _, those in sorted(by_distance.items()):
+            if len(answer) < limit:
+                asked = (json.dumps(those), self._view.generation)
+                rows = self._view.raw.execute(_WITH_TERMS, asked).fetchall()
+                answer += _most_frequent(self._there(map(_spelled, rows)))
+        return answer[:limit]
+
+    def _every(self) -> Sequence[str]:
+        """All words of the store, read once for each state of the index."""
+        words: Sequence[str] | None = self._version.kept.get(_WORDS)
+        if words is None:
+            listed = self._view.raw.execute(_EVERY, (self._view.generation,)).get
+            words = (listed or "").split(" ")
+            self._version.kept[_WORDS] = words
+        return words
+
+    def _there(self, spelled: Iterable[_Spelled]) -> Iterator[tuple[str, int]]:
+        """Those of these words that are in scope, with the number of passages."""
+        for each in spelled:
+            if self._inside is None:
+                yield each.word, each.chunks
+                continue
+            rows = self._rows(each.keys)
+            if len(rows) and self._is_written(each.word, rows):
+                yield each.word, len(rows)
+
+    def _rows(self, keys: Collection[int]) -> NDArray[np.intp]:
+        """The rows in scope that contain one of these terms."""
+        rows = self._index.rows_with(self._view, self._version, keys)
+        return rows if self._inside is None else rows[self._inside(rows)]
+
+    def _is_written(self, word: str, rows: NDArray[np.intp]) -> bool:
+        """Whether one of these rows, which contain its term, has the word itself."""
+        if isinstance(self._index.analyser, WordAnalyser):
+            return True
+        pattern = exact_pattern(word)
+        chunks = self._version.chunks_of(rows[:MOST_LOOKED_AT]).tolist()
+        for (passage,) in self._view.raw.execute(_PASSAGES, (json.dumps(chunks),)).fetchall():
+            if pattern is not None and pattern.search(as_compared(passage)):
+                return True
+            words = text_words(self._index.analyser.tokens(passage), passage)
+            if any(word == present.surface or word in present.terms for present in words):
+                return True
+        return False
 
 
-def _is_written(view: View, index: TextIndex, word: str, chunks: NDArray[np.int64]) -> bool:
-    """Whether one of the first of these passages has the word as it is written."""
-    return word in _words_in(view, index, chunks[:MOST_READ])
+def _spelled(row: tuple[str, int, str]) -> _Spelled:
+    word, chunks, terms = row
+    return _Spelled(word, chunks, tuple(unsigned(term) for term in json.loads(terms)))
 
 
-def _words_of_few(view: View, index: TextIndex, scoped: Scoped) -> Mapping[str, int] | None:
-    """The words of all passages in scope with the number of passages that have each, if those are
-    few; else None.
-    """
-    if scoped.is_everything:
-        return None
-    rows = index.rows_in(view, scoped, FEW_ROWS)
-    if rows is None:
-        return None
-    return _words_in(view, index, scoped.version.chunks_of(rows))
+def _most_frequent(found: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    return sorted(found, key=_rank)
 
 
-def _words_in(view: View, index: TextIndex, chunks: NDArray[np.int64]) -> Counter[str]:
-    """In how many of these passages each word is."""
-    rows: list[Any] = view.raw.execute(_PASSAGES, (json.dumps(chunks.tolist()),)).fetchall()
-    found = analyse(index.analyser, [row[0] for row in rows], [row[1] for row in rows])
-    counts: Counter[str] = Counter()
-    start = 0
-    for size in found.counts.tolist():
-        numbers = np.unique(found.terms[start : start + size]).tolist()
-        counts.update({found.vocabulary[number].surface for number in numbers})
-        start += size
-    return counts
+def _rank(pair: tuple[str, int]) -> tuple[int, str]:
+    word, count = pair
+    return (-count, word)

@@ -307,7 +307,6 @@ INDEXES = {
     "semantic_index_home_name": "semantic_index_home",
     "semantic_index_segment_number": "semantic_index_segment",
     "semantic_index_text_dead_chunk": "semantic_index_text_dead",
-    "semantic_index_text_word_term": "semantic_index_text_word",
     "semantic_index_title_document": "semantic_index_title",
     "semantic_index_trouble_most": "semantic_index_trouble",
 }

@@ -1,63 +1,55 @@
-"""The words of an index: completed and corrected within the scope, never beyond it."""
+"""The words of one file: those of a scope, as they are written there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import pytest
 from semantic_core_peewee import SqliteStore
 from semantic_core_peewee.sqlite import vocabulary
 
-from semantic_core import Ref, Scope
 from semantic_core.filters import Filter
+from semantic_core.testing.stores.samples import SPACE, item, put
+from semantic_core.types import Ref, Scope
 
-PUBLIC = Scope(filter=Filter.parse({"public": True}))
-FRUIT = {"apple": 5, "apricot": 3, "apparel": 2, "grape": 4}
-
-
-@pytest.fixture(params=[0, 10_000], ids=["by terms", "by texts"])
-def filled(
-    request: Any, store: SqliteStore, item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> SqliteStore:
-    """Of each word one document fewer is public."""
-    monkeypatch.setattr(vocabulary, "FEW_ROWS", request.param)
-    for word, count in FRUIT.items():
-        store.replace(
-            [
-                item(f"{word}{number}", f"{word} tree", metadata={"public": number > 0})
-                for number in range(count)
-            ]
-        )
-    store.replace([item("secret", "applesecret pear", metadata={"public": False})])
-    return store
+SHOWN = Scope(filter=Filter.parse({"shown": True}))
 
 
-def test_words_are_counted_within_the_scope(filled: SqliteStore) -> None:
-    counts = filled.word_counts(["apple", "Grape", "tree", "applesecret", "zzz"], Scope())
-    assert counts == {"apple": 5, "Grape": 4, "tree": 14, "applesecret": 1, "zzz": 0}
-    public = filled.word_counts(["apple", "applesecret"], PUBLIC)
-    assert public == {"apple": 4, "applesecret": 0}
+def words(pairs):
+    return [word for word, _ in pairs]
 
 
-def test_completions_are_words_of_the_scope(filled: SqliteStore) -> None:
-    every = [("apple", 5), ("apricot", 3), ("apparel", 2), ("applesecret", 1)]
-    assert filled.words_like("ap", 10, Scope()) == every
-    assert filled.words_like("AP", 2, Scope()) == every[:2]
-    assert filled.words_like("ap", 10, PUBLIC) == [("apple", 4), ("apricot", 2), ("apparel", 1)]
-    assert filled.words_like("", 10, Scope()) == filled.words_like("zz", 10, PUBLIC) == []
-    assert filled.words_like("%", 10, Scope()) == filled.words_like("a_", 10, Scope()) == []
+def test_words_are_given_as_they_are_written_and_not_as_their_stems(stemmed):
+    put(stemmed, item("1", "searching"), item("2", "Searches, searches"), item("3", "searches"))
+    assert list(stemmed.words_like("sear", 5, Scope())) == [("searches", 2), ("searching", 1)]
+    assert words(stemmed.words_near("serching", 2, 5, Scope())) == ["searching", "searches"] or (
+        words(stemmed.words_near("serching", 2, 5, Scope())) == ["searching"]
+    )
 
 
-def test_near_words_are_words_of_the_scope(filled: SqliteStore) -> None:
-    assert filled.words_near("aplpe", 1, 10, Scope()) == [("apple", 5)]
-    assert filled.words_near("appel", 2, 10, Scope())[0] == ("apple", 5)
-    assert filled.words_near("applesecret", 2, 10, Scope()) == []
-    assert filled.words_near("applesecrets", 1, 10, Scope()) == [("applesecret", 1)]
-    assert filled.words_near("applesecrets", 2, 10, PUBLIC) == []
+def test_a_form_that_only_a_hidden_document_has_is_not_told(stemmed):
+    put(
+        stemmed,
+        item("1", "searching", metadata={"shown": True}),
+        item("2", "searches", metadata={"shown": False}),
+    )
+    assert words(stemmed.words_like("sear", 5, SHOWN)) == ["searching"]
+    assert words(stemmed.words_near("searchess", 1, 5, SHOWN)) == []
+    assert words(stemmed.words_near("searchess", 1, 5, Scope())) == ["searches"]
+    assert stemmed.word_counts(["searches", "absent"], SHOWN) == {"searches": 1, "absent": 0}
 
 
-def test_a_word_that_leaves_is_not_given_any_more(filled: SqliteStore) -> None:
-    filled.remove([Ref("notes", "secret")])
-    assert filled.words_like("appl", 10, Scope()) == [("apple", 5)]
-    assert filled.words_near("applesecre", 1, 10, Scope()) == []
+def test_a_scope_with_few_words_is_looked_through(tmp_path, monkeypatch):
+    monkeypatch.setattr(vocabulary, "MOST_TRIED", 3)
+    with_words = SqliteStore(SPACE, tmp_path / "index.db")
+    for number in range(5):
+        put(with_words, *(item(f"{number}{copy}", f"zor{number}x") for copy in range(5 - number)))
+    put(with_words, item(Ref("blog", "1"), "zor2x"), item(Ref("blog", "2"), "zor4x"))
+    found = with_words.words_like("zor", 9, Scope(collections=("blog",)))
+    assert words(found) == ["zor2x"]
+    with_words.close()
+
+
+def test_words_of_the_next_state_are_near(stemmed):
+    put(stemmed, item("1", "zorbak"))
+    assert words(stemmed.words_near("zorbek", 1, 5, Scope())) == ["zorbak"]
+    put(stemmed, item("2", "zorbuk"))
+    assert words(stemmed.words_near("zorbek", 1, 5, Scope())) == ["zorbak", "zorbuk"]
+    assert words(stemmed.words_near("z" * 100, 2, 5, Scope())) == []
