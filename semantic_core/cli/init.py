@@ -61,7 +61,7 @@ path = {path}
 
 # Use only these plugins. The default is all installed plugins.
 # [plugins]
-# use = ["sqlite", "wordllama", "markdown"]
+# use = ["sqlite", "wordllama", "languages", "markdown"]
 
 # The options of a plugin, here of one that is called decay.
 # [plugins.decay]
