@@ -41,7 +41,6 @@ DEFAULT_STORE = "sqlite"
 DEFAULT_EMBEDDER = "wordllama"
 DEFAULT_ANALYSER = "languages"
 """The analyser that is used if its plugin is installed, and `WORD_ANALYSER` if not."""
-WORD_ANALYSER = "words"
 SEARCH_TIMEOUT = 10
 """Seconds that the retriever of a plugin may take in one search, unless a setting says otherwise:
 longer than a service usually takes, and not longer than a person waits.
@@ -160,6 +159,7 @@ _KEYS: Mapping[str, tuple[Callable[[Any], Any], Any]] = {
     "batch": (_options, {}),
     "ledger": (_path_or_object, None),
     "search_timeout": (_seconds, SEARCH_TIMEOUT),
+    "ranking": (_options, {}),
 }
 """Every key: a function that reads its value, and its default. None: the component decides."""
 

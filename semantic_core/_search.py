@@ -19,8 +19,16 @@ import attrs
 
 from semantic_core._matches import Total, by_field, facets_of, total_of
 from semantic_core._no_embedder import WordsOnly
-from semantic_core._plugins.builtin import FUSED
-from semantic_core._validation import check_count, check_unicode, clip, described
+from semantic_core._plugins.fusion import FUSED, WORDS, words_relevance
+from semantic_core._typos import TYPOS, corrected
+from semantic_core._validation import (
+    check_count,
+    check_metadata_key,
+    check_score,
+    check_unicode,
+    clip,
+    described,
+)
 from semantic_core._vectors import checked_vector
 from semantic_core.errors import (
     EmbedderError,
@@ -28,7 +36,9 @@ from semantic_core.errors import (
     QueryTooLarge,
     is_interruption,
 )
-from semantic_core.protocols import TextSearch
+from semantic_core.marking import QueryMarker
+from semantic_core.protocols import CoversTexts, TextFilter, TextSearch
+from semantic_core.query_syntax import SYNTAXES, parse_query
 from semantic_core.types import (
     MODES,
     ChunkId,
@@ -44,7 +54,9 @@ from semantic_core.types import (
 if TYPE_CHECKING:
     from semantic_core._costs import CostTracker
     from semantic_core._plugins.host import Plugins
-    from semantic_core.protocols import Embedder, Store
+    from semantic_core._typos import Typos
+    from semantic_core.protocols import Analyser, Embedder, Store
+    from semantic_core.query_syntax import Syntax
     from semantic_core.types import Vector
 
 
@@ -56,12 +68,15 @@ displace others.
 
 @attrs.frozen
 class Placed:
-    """A chunk in the order of a search. ranks, scores: by source of the rankings that list it."""
+    """A chunk in the order of a search. ranks, scores: by source of the rankings that list it.
+    parts: by step of the fusion, see `SearchHit.parts`.
+    """
 
     id: ChunkId
     score: float
     ranks: Mapping[str, int]
     scores: Mapping[str, float]
+    parts: Mapping[str, float] = attrs.field(factory=dict)
 
 
 class Order:
@@ -72,9 +87,12 @@ class Order:
     the page that is wanted, so every page is a slice of one order, whatever retrievers and fusion
     do, if they give the same answer to the same request.
 
+    It ends before the first chunk with a score below `SearchRequest.min_score`, since scores do not
+    rise.
+
     per_document: only the best chunk of each document; otherwise every chunk. timed: returns a
     context that times the step of that name. reasons: why retrievers were left out, each once.
-    seconds: by plugin that retrieves.
+    seconds: by plugin that retrieves. fusing: seconds by step of the fusion.
     """
 
     def __init__(
@@ -89,6 +107,7 @@ class Order:
     ) -> None:
         self.reasons: list[str] = []
         self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.fusing: defaultdict[str, float] = defaultdict(float)
         self._request = request
         self._plugins = plugins
         self._store = store
@@ -107,6 +126,7 @@ class Order:
         """Every chunk, pass by pass; a pass runs when it is needed."""
         seen: set[ChunkId | Ref] = set()
         lowest = inf
+        least = self._request.min_score or -inf  # scores of a plugin may be below 0
         for depth in DEPTHS:
             candidates = self._candidates(depth)
             ceiling = lowest  # the scores of a later pass are not above those of an earlier one
@@ -116,6 +136,8 @@ class Order:
                     seen.add(key)
                     placed = candidates.placed(id, min(score, ceiling))
                     lowest = min(lowest, placed.score)
+                    if lowest < least:
+                        return
                     yield placed
             if candidates.saw_everything:
                 return
@@ -132,6 +154,8 @@ class Order:
         if rankings:
             with self._timed("fuse"):
                 fused = self._plugins.fuse(request, rankings, self._store)
+            for step, seconds in fused.seconds.items():
+                self.fusing[step] += seconds
         return _Candidates(fused, rankings, retrieved.saw_everything)
 
 
@@ -140,6 +164,7 @@ class _Candidates:
 
     def __init__(self, fused: Ranking, rankings: Sequence[Ranking], saw_everything: bool) -> None:
         self.fused = fused
+        self._fused_places = dict(zip(fused.ids, count(), strict=False)) if fused.parts else {}
         self.saw_everything = saw_everything
         self._places = []
         for ranking in rankings:
@@ -155,20 +180,44 @@ class _Candidates:
             if place is not None:
                 ranks[ranking.source] = place + 1
                 scores[ranking.source] = ranking.scores[place]
-        return Placed(id, score, ranks, scores)
+        at = self._fused_places.get(id, 0)
+        parts = {step: values[at] for step, values in self.fused.parts.items()}
+        return Placed(id, score, ranks, scores, parts)
 
 
 RERANKED = 50
 """Hits that a reranker gets at once: always the same ones, whatever page is wanted."""
 MAX_LIMIT = 10_000
 """Most hits that one search may reach, including the offset."""
+_ONLY_EXCLUDED = "the query says only what to leave out, so there is nothing to look for"
 MAX_QUERY = 100_000
 """Longest query, in characters."""
 
 
+@attrs.frozen
+class QueryReading:
+    """How a query is read; see `SemanticCore.search`. Raises InputError."""
+
+    syntax: Syntax = "plain"
+    fields: Sequence[str] = ()
+    typos: Typos = "suggest"
+
+    def __attrs_post_init__(self) -> None:
+        for name, value, known in (
+            ("syntax", self.syntax, SYNTAXES),
+            ("typos", self.typos, TYPOS),
+        ):
+            if value not in known:
+                raise InputError(f"{name} must be one of {', '.join(known)}, got {clip(value)}.")
+        if isinstance(self.fields, str):
+            raise InputError(f"fields must be a list of names, got the str {self.fields!r}.")
+        for field in self.fields:
+            check_metadata_key(field)
+
+
 class Search:
     """The searches of one client. per_document: only the best chunk of each document; otherwise
-    every chunk.
+    every chunk. analyser: splits queries and texts into words where they are marked or corrected.
     """
 
     def __init__(
@@ -177,15 +226,61 @@ class Search:
         store: Store,
         embedder: Embedder,
         cost_tracker: CostTracker,
+        analyser: Analyser,
         *,
         per_document: bool,
     ) -> None:
         self._plugins = plugins
         self._store = store
         self._per_document = per_document
+        self._analyser = analyser
         self._new_search = partial(
-            _OneSearch, plugins, store, embedder, cost_tracker, per_document=per_document
+            _OneSearch,
+            plugins,
+            store,
+            embedder,
+            cost_tracker,
+            analyser,
+            per_document=per_document,
         )
+
+    def read(self, request: SearchRequest, reading: QueryReading) -> SearchResults:
+        """The results of a request whose text is the query as it was typed.
+
+        Raises InputError for a query with conditions if the store does not apply them; else as
+        `run`.
+        """
+        request = self._as_read(request, request.text, reading)
+        _check(request)
+        started = perf_counter()
+        better = None
+        if reading.typos != "ignore" and request.mode != "vector":
+            better = corrected(request.query, self._store, request.scope, self._analyser)
+        spent = round((perf_counter() - started) * 1000, 3)
+        if better is None:
+            return self.run(request)
+        if reading.typos == "suggest":
+            results = attrs.evolve(self.run(request), did_you_mean=better)
+        else:
+            typed = request.query.typed
+            results = self.run(self._as_read(request, better, reading))
+            results = attrs.evolve(results, query=typed, corrected=better)
+        total = round(results.timings.get("total", 0.0) + spent, 3)
+        return attrs.evolve(results, timings={**results.timings, "correct": spent, "total": total})
+
+    def _as_read(self, request: SearchRequest, typed: str, reading: QueryReading) -> SearchRequest:
+        """The request with this query as it is understood, and its conditions in the scope."""
+        if reading.syntax == "plain" or not isinstance(typed, str):
+            return attrs.evolve(request, text=typed)
+        query = parse_query(typed, syntax=reading.syntax, fields=reading.fields)
+        if query.conditions and not isinstance(self._store, TextFilter):
+            raise InputError(
+                f"{type(self._store).__name__} applies no conditions on words, and the query has "
+                f"some: {clip(typed)}.",
+                hint='Use syntax="plain", or a store that is a TextFilter.',
+            )
+        scope = attrs.evolve(request.scope, text=query.conditions)
+        return attrs.evolve(request, text=query.words, parsed=query, scope=scope)
 
     def run(self, request: SearchRequest) -> SearchResults:
         """The results, with the middleware of plugins around the search itself.
@@ -217,12 +312,14 @@ class _OneSearch:
         store: Store,
         embedder: Embedder,
         cost_tracker: CostTracker,
+        analyser: Analyser,
         *,
         per_document: bool,
     ) -> None:
         self._plugins = plugins
         self._store = store
         self._embedder = embedder
+        self._analyser = analyser
         self._cost_tracker = cost_tracker
         self._per_document = per_document
         self._reasons: list[str] = []
@@ -234,10 +331,26 @@ class _OneSearch:
         limit = request.limit
         total = Total(0, False)
         facets: Mapping[str, Sequence[FacetCount]] = {}
+        if not request.text.strip():
+            return SearchResults(
+                request.query.typed,
+                (),
+                request.mode,
+                True,
+                _ONLY_EXCLUDED,
+                total=0 if request.total else None,
+                total_is_exact=request.total,
+            )
         with self._timed("total"):
             with self._timed("embed"):
                 vector, used = self._vector(request)
-            request = attrs.evolve(request, mode=used, pool=DEPTHS[0], vector=vector)
+            request = attrs.evolve(
+                request,
+                mode=used,
+                pool=DEPTHS[0],
+                vector=vector,
+                coverage=self._coverage(request.text, used),
+            )
             hits = self._answer(request, offset + limit)
             if request.total:
                 with self._timed("count"):
@@ -246,7 +359,7 @@ class _OneSearch:
                 with self._timed("facets"):
                     facets = facets_of(request, self._store)
         return SearchResults(
-            query=request.text,
+            query=request.query.typed,
             hits=tuple(hits[offset : offset + limit]),
             mode=used,
             degraded=bool(self._reasons),
@@ -315,8 +428,21 @@ class _OneSearch:
             )
             return None, "text"
 
+    def _coverage(self, text: str, used: Mode) -> float:
+        """How well the embedder covers the query; 1 if it does not say, or it does not matter."""
+        if used != "hybrid" or not isinstance(self._embedder, CoversTexts):
+            return 1.0
+        try:
+            return float(self._embedder.coverage([text])[0])
+        except Exception as error:  # third-party code; the results report the reason
+            if is_interruption(error):
+                raise
+            self._reasons.append(f"the coverage of the query is unknown ({described(error)})")
+            return 1.0
+
     def _answer(self, request: SearchRequest, count: int) -> list[SearchHit]:
         """The first hits, this many; fewer only if there are no more."""
+        self._marker = QueryMarker(request.query, self._analyser)
         if request.order_by:
             return self._by_field(request, count)
         order = Order(
@@ -334,6 +460,8 @@ class _OneSearch:
         _add_new(self._reasons, order.reasons)
         for plugin, seconds in order.seconds.items():
             self._timings[f"retrieve by {plugin}"] = seconds
+        for step, seconds in order.fusing.items():
+            self._timings[f"fuse by {step}"] = seconds
         return hits
 
     def _by_field(self, request: SearchRequest, count: int) -> list[SearchHit]:
@@ -347,7 +475,11 @@ class _OneSearch:
             with self._store.snapshot():
                 with self._timed("retrieve"):
                     found = by_field(request, self._store, size, start)
-                placed = [Placed(one.id, one.score, {}, {"words": one.score}) for one in found]
+                scores = words_relevance([one.score for one in found], request, self._store)
+                placed = []
+                for one, score in zip(found, scores, strict=True):
+                    if score >= request.min_score:
+                        placed.append(Placed(one.id, score, {}, {WORDS: one.score}))
                 with self._timed("fetch"):
                     block = self._hits(placed)
             if self._plugins.reranks and block:
@@ -418,6 +550,8 @@ class _OneSearch:
                     kind=chunk.kind,
                     metadata=stored.metadata,
                     updated_at=stored.updated_at,
+                    parts=one.parts,
+                    marker=self._marker,
                 )
             )
         return hits
@@ -436,13 +570,15 @@ def _only(collections: Sequence[str] | None) -> str:
 
 
 def _check(request: SearchRequest) -> None:
-    text = check_unicode("The query", request.text)
+    check_unicode("The query", request.text)
+    text = request.query.typed
     if not text.strip():
         raise InputError("The query is empty.", hint="Write what to search for.")
     if len(text) > MAX_QUERY:
         raise QueryTooLarge(f"The query has {len(text):,} characters, the most is {MAX_QUERY:,}.")
     if request.mode not in MODES:
         raise InputError(f"mode must be one of {', '.join(MODES)}, got {clip(request.mode)}.")
+    check_score("min_score", request.min_score)
     reach = check_count("limit", request.limit, 1) + check_count("offset", request.offset)
     if reach > MAX_LIMIT:
         raise QueryTooLarge(f"offset + limit is {reach:,}, the most is {MAX_LIMIT:,}.")

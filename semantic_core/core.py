@@ -5,6 +5,7 @@ Tested by tests/kernel/test_core.py.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -21,7 +22,6 @@ from semantic_core._config import (
     DEFAULT_EMBEDDER,
     DEFAULT_STORE,
     SEARCH_TIMEOUT,
-    WORD_ANALYSER,
     read_config,
 )
 from semantic_core._files import keep_closed, release
@@ -31,15 +31,19 @@ from semantic_core._matches import checked_facets, checked_order
 from semantic_core._no_embedder import WordsOnly
 from semantic_core._parts import Together, with_obsolete
 from semantic_core._plugins.host import Plugins
-from semantic_core._search import DEPTHS, Search
+from semantic_core._search import DEPTHS, QueryReading, Search
+from semantic_core._similar import likeness_of
 from semantic_core._sync import merged, sync
+from semantic_core._typos import completions
 from semantic_core._validation import (
     check_count,
     check_languages,
     check_name,
     check_seconds,
+    check_unicode,
     clip,
 )
+from semantic_core.analysis import WORD_ANALYSER
 from semantic_core.batch import (
     BatchManager,
     BatchRules,
@@ -64,12 +68,14 @@ from semantic_core.protocols import (
     TextSearch,
     VectorQueue,
 )
+from semantic_core.ranking import RankingOptions
 from semantic_core.types import (
     INGEST_MODES,
     PASSAGES,
     WORDS_ONLY,
     Among,
     ChunkId,
+    Completion,
     Document,
     IngestMode,
     IngestReport,
@@ -88,7 +94,9 @@ from semantic_core.types import (
 
 if TYPE_CHECKING:
     from semantic_core._plugins.records import PluginInfo
+    from semantic_core._typos import Typos
     from semantic_core.protocols import Analyser, Embedder, Follower, Outbox, Source, Store
+    from semantic_core.query_syntax import Syntax
 
 
 class _Unset(str):
@@ -102,6 +110,12 @@ KEYRING = "keyring"
 """The option by which an embedder takes its keys."""
 LEAST_CHARS = 50
 """Smallest `max_chars`, in characters: a shorter passage has too little content."""
+_LANGUAGES = re.compile(r"(?:^| )languages=([\w-]+(?:,[\w-]+)*)(?: |$)", re.ASCII)
+"""Where the identity of an analyser names its languages."""
+MOST_COMPLETIONS = 100
+"""Most completions of one text."""
+LONGEST_COMPLETED = 1_000
+"""Longest text that is completed, in characters: nobody types more into a search box."""
 MOST_NEIGHBOURS = 1_000
 """Most passages that `context_window` returns on either side."""
 
@@ -115,11 +129,12 @@ class SemanticCore:
     and ``mode="hybrid"`` is ``"text"``.
     analyser: the name of an installed one, or an object that implements `protocols.Analyser`. It
     splits texts and queries into the terms of full-text search. None uses "languages" if its plugin
-    is installed, else "words"; and "words" for an index that was made with it.
+    is installed, else "words".
     languages: ISO codes of the languages that texts and queries are in, for a named analyser; () if
-    they are not known. An index keeps the analyser and the languages it was made with; others raise
-    AnalyserMismatch. ``semantic-core doctor`` compares them with those that the embedder was made
-    for. reanalyse: make the full-text index anew with these, now.
+    they are not known. An index keeps the analyser and the languages it was made with: without
+    both arguments they are used, others raise AnalyserMismatch. ``semantic-core doctor`` compares
+    them with those that the embedder was made for. reanalyse: make the full-text index anew with
+    these, now.
     path: of the named store. multi_tenant: whether a new store separates tenants; None uses the
     setting of the store, False for a new one. store_options, embedder_options: for the named ones,
     see ``semantic-core plugins show NAME``. max_chars: longest chunk in characters; None uses the
@@ -135,7 +150,9 @@ class SemanticCore:
     of `BatchRules`. ledger: for a store that keeps no ledger of batch jobs and costs, the file of
     one, or a store object that does; None uses the file PATH.ledger beside the `path` of the named
     store, if the embedder costs money or takes batch jobs. keys: the keyring of the named embedder;
-    if none is named, of the one installed embedder that takes such keys.
+    if none is named, of the one installed embedder that takes such keys. ranking: how candidates
+    are ranked in every search that does not say otherwise, a `RankingOptions` or a mapping with
+    some of its fields.
 
     Use it in a ``with`` block, or `close` it. One per process is enough; it is safe to share
     between threads. Raises PluginError, ConfigError, StoreError, SpaceMismatch, AnalyserMismatch.
@@ -162,6 +179,7 @@ class SemanticCore:
         ledger: str | Path | Store | None = None,
         keys: object | None = None,
         reanalyse: bool = False,
+        ranking: RankingOptions | Mapping[str, Any] | None = None,
     ) -> None:
         self.languages = check_languages(languages)
         goals = freshness_goals(freshness)
@@ -170,6 +188,7 @@ class SemanticCore:
         if not isinstance(multi_tenant, bool | None):
             raise InputError(f"multi_tenant must be True, False or None, got {clip(multi_tenant)}.")
         limit = check_seconds("search_timeout", search_timeout)
+        self._ranking = RankingOptions.of(ranking)
         self._plugins = Plugins.load(plugins, plugin_options, search_timeout=limit)
         given = {"path": path, "multi_tenant": multi_tenant, **(store_options or {})}
         options = {name: value for name, value in given.items() if value is not None}
@@ -361,6 +380,11 @@ class SemanticCore:
         facets: Sequence[str] | Mapping[str, int] | None = None,
         order_by: str | None = None,
         passages: Passages = "best",
+        min_score: float = 0.0,
+        ranking: RankingOptions | Mapping[str, Any] | None = None,
+        syntax: Syntax = "plain",
+        fields: Sequence[str] = (),
+        typos: Typos = "suggest",
     ) -> SearchResults:
         """The best passage of each of the `limit` best documents, after `offset` better ones.
 
@@ -379,12 +403,24 @@ class SemanticCore:
         last, and their meaning has no say. passages: "best" gives the best passage of each
         document, "all" every passage as a hit of its own, like `search_chunks`.
 
+        min_score: hits with a lower score are left out; 0 shows all. See `SearchHit.score`.
+        ranking: what to change of how the index ranks, a mapping with fields of `RankingOptions`,
+        such as ``{"boosts": {"title": 3}}``.
+
+        syntax: "plain" reads the query as words, whatever is in it; "query" reads what people type
+        into a search box: ``"exact words"``, ``word*``, ``-word``, ``field:word``, ``OR``, see
+        `semantic_core.query_syntax`; no text is an error. fields: the metadata keys that may stand
+        before a colon. typos: "suggest" tells in ``did_you_mean`` if a word is in no document and
+        one that is near is; "correct" searches for that at once and tells in ``corrected``;
+        "ignore" does neither.
+
         Raises InputError, FilterInvalid, TenantRequired, StoreError; AccessRefused if a plugin
         shows nothing to whoever asks; HookFailed for a plugin that fails and might have hidden
         hits.
         """
         per_document = _per_document(passages, order_by)
         with self._announcer.failures("search", query):
+            reading = QueryReading(syntax, fields, typos)
             scope = self._scope(where, collections, context, among)
             request = SearchRequest(
                 query,
@@ -397,8 +433,10 @@ class SemanticCore:
                 total=_checked_flag("total", total),
                 facets=checked_facets(facets),
                 order_by=checked_order(order_by),
+                min_score=min_score,
+                ranking=RankingOptions.of(ranking, self._ranking),
             )
-            return self._search(request, per_document=per_document)
+            return self._search(request, reading, per_document=per_document)
 
     @cut_cleanly
     def search_chunks(
@@ -412,14 +450,103 @@ class SemanticCore:
         collections: Sequence[str] | None = None,
         context: Mapping[str, Any] | None = None,
         among: Among = None,
+        min_score: float = 0.0,
+        ranking: RankingOptions | Mapping[str, Any] | None = None,
+        syntax: Syntax = "plain",
+        fields: Sequence[str] = (),
+        typos: Typos = "suggest",
     ) -> SearchResults:
         """The best passages, however many of them are of one document. Otherwise like `search`."""
         with self._announcer.failures("search", query):
+            reading = QueryReading(syntax, fields, typos)
             scope = self._scope(where, collections, context, among)
             request = SearchRequest(
-                query, scope, mode, limit, offset, DEPTHS[0], context=_checked_context(context)
+                query,
+                scope,
+                mode,
+                limit,
+                offset,
+                DEPTHS[0],
+                context=_checked_context(context),
+                min_score=min_score,
+                ranking=RankingOptions.of(ranking, self._ranking),
             )
-            return self._search(request, per_document=False)
+            return self._search(request, reading, per_document=False)
+
+    @cut_cleanly
+    def complete(
+        self,
+        text: str,
+        *,
+        limit: int = 10,
+        where: Where = None,
+        collections: Sequence[str] | None = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> tuple[Completion, ...]:
+        """What somebody who has typed this text may want to type: titles that begin so, and the
+        text with its last word completed, the most frequent word first.
+
+        Only documents in scope count, and only such as whoever asks may see. where, collections,
+        context: as for `search`. A store that does not know its words offers titles alone. () for
+        a text without words. Raises InputError, FilterInvalid, TenantRequired, StoreError.
+        """
+        check_unicode("The text", text)
+        most = check_count("limit", limit, 1, MOST_COMPLETIONS)
+        if len(text) > LONGEST_COMPLETED:
+            return ()
+        scope = self._scope(where, collections, context)
+        with self.store.snapshot():
+            return completions(text, most, self.store, scope, self._words_analyser)
+
+    @cut_cleanly
+    def similar(
+        self,
+        ref: Ref | SearchHit,
+        *,
+        limit: int = 10,
+        where: Where = None,
+        offset: int = 0,
+        collections: Sequence[str] | None = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> SearchResults:
+        """The documents that are most like this one, without itself: near to its vectors, and with
+        its rarest words.
+
+        No embedder is asked: the vectors are those that are stored; if there are none, the words
+        decide alone. The query of the results is these words. where, collections, context: as for
+        `search`. Raises InputError if there is no such document, or it is not shown to whoever
+        asks; else as `search`.
+        """
+        wanted = self._scoped(ref.ref if isinstance(ref, SearchHit) else ref)
+        check_count("limit", limit, 1)
+        check_count("offset", offset)
+        with self._announcer.failures("search", str(wanted)):
+            scope = self._scope(where, collections, context)
+            shown = self._restriction(context)
+            likeness = likeness_of(
+                wanted, self.store, Scope(wanted.tenant, filter=shown), self._words_analyser
+            )
+            if likeness is None:
+                raise InputError(
+                    f"There is no document {wanted}.", hint="Give the Ref of one that is indexed."
+                )
+            if not likeness.words:
+                return SearchResults("", (), "text")
+            vector = None if self._words_only else likeness.vector
+            request = SearchRequest(
+                likeness.words,
+                scope,
+                "text" if vector is None else "hybrid",
+                limit + offset + 1,
+                0,
+                DEPTHS[0],
+                vector=vector,
+                context=_checked_context(context),
+                ranking=self._ranking,
+            )
+            found = self._search(request, QueryReading(typos="ignore"), per_document=True)
+            others = [hit for hit in found.hits if hit.ref != wanted]
+            return attrs.evolve(found, hits=tuple(others[offset : offset + limit]))
 
     @cut_cleanly
     def context_window(
@@ -737,10 +864,17 @@ class SemanticCore:
         made_with = self.store.text_analyser
         is_chosen = is_named or bool(self.languages)
         if not is_chosen and made_with is not None and made_with != self.analyser.identity:
-            words = self._plugins.create_analyser(WORD_ANALYSER, ())
-            if made_with == words.identity:
-                self.analyser = words
+            for other in self._other_analysers(made_with):
+                if other.identity == made_with:
+                    self.analyser = other
         self.store.use_analyser(self.analyser)
+
+    def _other_analysers(self, made_with: str) -> Iterator[Analyser]:
+        """Analysers that an index may have been made with. made_with: the identity of its own."""
+        yield self._plugins.create_analyser(WORD_ANALYSER, ())
+        named = _LANGUAGES.search(made_with)
+        if named is not None and DEFAULT_ANALYSER in self._plugins.analysers:
+            yield self._plugins.create_analyser(DEFAULT_ANALYSER, named[1].split(","))
 
     def _store_of(self, store: str | Store, options: Mapping[str, Any]) -> Store:
         try:
@@ -823,17 +957,26 @@ class SemanticCore:
             progress=progress,
         )
 
-    def _search(self, request: SearchRequest, *, per_document: bool) -> SearchResults:
+    def _search(
+        self, request: SearchRequest, reading: QueryReading, *, per_document: bool
+    ) -> SearchResults:
+        analyser = self._words_analyser
         search = Search(
             self._plugins,
             self.store,
             self.embedder,
             self._batches.cost_tracker,
+            analyser,
             per_document=per_document,
         )
-        results = search.run(request)
+        results = search.read(request, reading)
         self._announcer.searched(request, results)
         return results
+
+    @property
+    def _words_analyser(self) -> Analyser:
+        """What splits queries and texts into words, for marks, completion and corrections."""
+        return self.analyser
 
     def _restriction(self, context: Mapping[str, Any] | None) -> Filter:
         """What plugins show to whoever asks."""

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Self
 import attrs
 
 from semantic_core._files import read_bytes, shown
-from semantic_core._plugins.builtin import candidates, read_text
+from semantic_core._plugins.builtin import read_text
 from semantic_core._plugins.commands import Commands, commands_of
 from semantic_core._plugins.contracts import (
     candidates_fault,
@@ -29,6 +29,7 @@ from semantic_core._plugins.contracts import (
     outside,
     passages_fault,
     ranking_fault,
+    without_its_words,
 )
 from semantic_core._plugins.discovery import (
     NOBODY,
@@ -40,6 +41,7 @@ from semantic_core._plugins.discovery import (
 )
 from semantic_core._plugins.discovery import given as exactly
 from semantic_core._plugins.dispatch import Answer, HookDispatch
+from semantic_core._plugins.fusion import candidates
 from semantic_core._plugins.guard import Guard
 from semantic_core._plugins.life_cycle import LifeCycle, OpenFailed
 from semantic_core._plugins.middleware import HOOK as MIDDLEWARE
@@ -489,9 +491,10 @@ class Plugins:
         if answer is None:
             raise HookFailed("No plugin fuses rankings.")
         fused = answer.value
-        fault = ranking_fault(fused, set(candidates(rankings)))
-        if fault:
-            raise answer.wrong("semantic_fuse", None, fault)
+        if self._is_foreign(answer):
+            fault = ranking_fault(fused, set(candidates(rankings)))
+            if fault:
+                raise answer.wrong("semantic_fuse", None, fault)
         return fused  # type: ignore[no-any-return]
 
     def rerank(
@@ -602,8 +605,9 @@ class _Within(NamedTuple):
 def _within(ranking: Ranking, scope: Scope, store: Store, known: Set[ChunkId]) -> _Within:
     """The part of a ranking that is in the scope and in the store.
 
-    Ids that are not in the store are no fault: the service behind a retriever may lag. known: ids
-    that need not be looked up, because the kernel's own retrievers found them.
+    Ids that are not in the store are no fault: the service behind a retriever may lag. Neither are
+    ids of documents without the words that the query demands. known: ids that need not be looked
+    up, because the kernel's own retrievers found them.
     """
     excluded: dict[ChunkId, str] = {}
     doubtful = []
@@ -614,8 +618,10 @@ def _within(ranking: Ranking, scope: Scope, store: Store, known: Set[ChunkId]) -
         elif id not in known:
             doubtful.append(id)
     gone = set(doubtful)
+    other = without_its_words({id.ref for id in doubtful}, scope, store)
     for stored in store.fetch(doubtful) if doubtful else ():
-        gone.discard(stored.chunk.id)
+        if stored.chunk.id.ref not in other:
+            gone.discard(stored.chunk.id)
         if not scope.filter.matches(stored.metadata):
             excluded[stored.chunk.id] = "that where leaves out"
     ids = []

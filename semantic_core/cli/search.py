@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from semantic_core._typos import TYPOS
 from semantic_core.cli._options import (
     as_option,
     collections_option,
@@ -19,11 +20,14 @@ from semantic_core.cli._options import (
     where_option,
 )
 from semantic_core.cli._output import fitted, prose_width, render, visible, write, write_json
+from semantic_core.query_syntax import SYNTAXES
 from semantic_core.types import MODES
 
 if TYPE_CHECKING:
+    from semantic_core._typos import Typos
     from semantic_core.core import SemanticCore
     from semantic_core.filters import Filter
+    from semantic_core.query_syntax import Syntax
     from semantic_core.types import Mode, SearchResults, StoredChunk
 
 Neighbours = dict[int, tuple[list["StoredChunk"], list["StoredChunk"]]]
@@ -53,7 +57,39 @@ Neighbours = dict[int, tuple[list["StoredChunk"], list["StoredChunk"]]]
 @tenant_option
 @as_option
 @click.option(
-    "--explain", is_flag=True, help="Show rank and score by retriever, and metadata, for each hit."
+    "--min-score",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    help="Leave out hits with a lower score; 0 to 1.",
+)
+@click.option(
+    "--syntax",
+    type=click.Choice(SYNTAXES),
+    default="plain",
+    show_default=True,
+    help="Read the query as words (plain), or with the signs of search boxes (query).",
+)
+@click.option(
+    "--field",
+    "fields",
+    metavar="KEY",
+    multiple=True,
+    help="With --syntax query: metadata that may stand before a colon; repeatable.",
+)
+@click.option(
+    "--typos",
+    type=click.Choice(TYPOS),
+    default="suggest",
+    show_default=True,
+    help="What to do about words that no document has and that are near to others.",
+)
+@click.option(
+    "--explain",
+    is_flag=True,
+    help=(
+        "Show rank and score by retriever, words found, steps of the ranking and metadata, for "
+        "each hit."
+    ),
 )
 @click.option(
     "--chunks", is_flag=True, help="Find all passages, not only the best one of each document."
@@ -74,6 +110,10 @@ def search(
     collections: tuple[str, ...],
     tenant: str | None,
     who: dict[str, str],
+    min_score: float,
+    syntax: Syntax,
+    fields: tuple[str, ...],
+    typos: Typos,
     explain: bool,
     chunks: bool,
     context: int,
@@ -85,6 +125,7 @@ def search(
     \b
       semantic-core search "how to repeat something"
       semantic-core search loops --where lang=en --where "year>=2020" -n 3
+      semantic-core search --syntax query '"list comprehension" loop* title:python'
     """
     with opened(db, tenant) as core:
         find = core.search_chunks if chunks else core.search
@@ -96,6 +137,10 @@ def search(
             where=where,
             collections=collections or None,
             context=who,
+            min_score=min_score,
+            syntax=syntax,
+            fields=fields,
+            typos=typos,
         )
         neighbours = _neighbours(core, results, context, who)
         empty = not len(results) and not core.documents(limit=1, context=who).total
@@ -112,15 +157,17 @@ def search(
         write(render(*shown, width=width) + "\n")
     else:
         restricted = where is not None or bool(collections)
-        advice = _suggestion(empty, offset, restricted, mode)
+        advice = _suggestion(empty, offset, restricted, mode, min_score)
         write(fitted(f"Nothing found for “{visible(results.query)}”. {advice}") + "\n")
-    write(render(*summary(results, width=width), width=width))
+    write(render(*summary(results, width=width, explain=explain), width=width))
 
 
-def _suggestion(empty: bool, offset: int, restricted: bool, mode: str) -> str:
+def _suggestion(empty: bool, offset: int, restricted: bool, mode: str, min_score: float) -> str:
     """What to try after a search without hits. restricted: by --where or --collection."""
     if empty:
         return "The index is empty: add files with semantic-core ingest FOLDER."
+    if min_score:
+        return "Try a lower --min-score."
     if offset:
         return f"There may be fewer than {offset + 1:,} hits: try without --offset."
     if restricted:

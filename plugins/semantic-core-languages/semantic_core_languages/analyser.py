@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from semantic_core.types import Token
 from semantic_core_languages.characters import classes_of, lowered, plain
 from semantic_core_languages.detection import MOST_WORDS, Detector
-from semantic_core_languages.runs import MOST_CHARS, RUN, Piece, cuts, pieces
+from semantic_core_languages.runs import MOST_CHARS, RUN, RunPiece, cuts, pieces
 from semantic_core_languages.stems import (
     LATIN,
     Choice,
@@ -77,7 +77,7 @@ class LanguagesAnalyser:
     @cached_property
     def identity(self) -> str:
         """See `Analyser`."""
-        languages = ",".join(self.languages) or "detected"
+        languages = f"languages={','.join(self.languages)}" if self.languages else "detected"
         return f"languages-{VERSION} {languages} snowball-{library_version()}"
 
     def tokens(self, text: str, language: str | None = None) -> Sequence[Token]:
@@ -289,7 +289,7 @@ def run_terms(run: str, choice: Choice) -> tuple[RunTerm, ...]:
     return tuple(terms)
 
 
-def _piece_terms(run: str, piece: Piece, choice: Choice) -> list[tuple[str, int, int]]:
+def _piece_terms(run: str, piece: RunPiece, choice: Choice) -> list[tuple[str, int, int]]:
     start, end, is_word, names, parts = piece
     word = run[start:end]
     terms = []

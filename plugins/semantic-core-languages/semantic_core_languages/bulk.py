@@ -376,10 +376,10 @@ class Bulk:
         with self._turn:
             if len(self._memory.spellings.runs) > MOST_RUNS:
                 self._memory = _Memory(self._analyser.detector)
-            return _Call(self._analyser, self._memory).run(texts, languages)
+            return _BulkCall(self._analyser, self._memory).run(texts, languages)
 
 
-class _Call:
+class _BulkCall:
     """One call: the vocabulary that is returned, and the terms of the texts so far."""
 
     def __init__(self, analyser: LanguagesAnalyser, memory: _Memory) -> None:

@@ -28,7 +28,7 @@ _LANGUAGE = re.compile(r"[^\W\d_]+(?:\+\+|#)", re.ASCII)
 """The name of a programming language at the beginning of a run."""
 
 
-class Piece(NamedTuple):
+class RunPiece(NamedTuple):
     """A word or an identifier in a run, with its parts.
 
     start, end: in the run. is_word: whether it is a word, which is stemmed; an identifier is
@@ -49,7 +49,7 @@ def cuts(start: int, end: int) -> Iterator[tuple[int, int]]:
         yield first, min(end, first + MOST_CHARS)
 
 
-def pieces(run: str) -> list[Piece]:
+def pieces(run: str) -> list[RunPiece]:
     """The words and identifiers of a run that is no run of ideographs, in order."""
     if run.isalnum():
         return [_word(run, 0, len(run))]
@@ -72,15 +72,15 @@ def _is_address(run: str) -> bool:
     return bool(slash) and "." in host
 
 
-def _between_spaces(run: str, start: int, end: int) -> list[Piece]:
+def _between_spaces(run: str, start: int, end: int) -> list[RunPiece]:
     text = run[start:end]
     if not any(letter in "._@&+#" for letter in text):
         return [_word(run, start, end)]
     return _identifier(run, start, end, address=False)
 
 
-def _word(run: str, start: int, end: int) -> Piece:
-    return Piece(start, end, parts=_humps(run[start:end], start))
+def _word(run: str, start: int, end: int) -> RunPiece:
+    return RunPiece(start, end, parts=_humps(run[start:end], start))
 
 
 def _humps(text: str, start: int) -> tuple[tuple[int, int], ...]:
@@ -98,7 +98,7 @@ def _humps(text: str, start: int) -> tuple[tuple[int, int], ...]:
     return tuple(parts) if len(places) > 2 else ()
 
 
-def _identifier(run: str, start: int, end: int, *, address: bool) -> list[Piece]:
+def _identifier(run: str, start: int, end: int, *, address: bool) -> list[RunPiece]:
     """A piece with joints."""
     while start < end and run[start] in "_":
         start += 1
@@ -122,8 +122,8 @@ def _identifier(run: str, start: int, end: int, *, address: bool) -> list[Piece]
             place = joint.end()
     singles = [run[first] for first, last in parts if last - first == 1]
     if len(singles) == len(parts) and "".join(singles).isalpha() and "." in text:
-        return [Piece(start, end)]  # "U.S.A" is the word "USA"
-    return [Piece(start, end, False, tuple(_names(text, start, address=address)), tuple(parts))]
+        return [RunPiece(start, end)]  # "U.S.A" is the word "USA"
+    return [RunPiece(start, end, False, tuple(_names(text, start, address=address)), tuple(parts))]
 
 
 def _names(text: str, start: int, *, address: bool) -> Iterator[tuple[int, int]]:

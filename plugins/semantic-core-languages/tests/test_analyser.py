@@ -13,7 +13,7 @@ from semantic_core.protocols import Analyser, BulkAnalyser
 def test_the_identity_names_languages_and_library() -> None:
     analyser = LanguagesAnalyser(["de-AT", "en"])
     assert isinstance(analyser, Analyser) and isinstance(analyser, BulkAnalyser)
-    assert analyser.identity == f"languages-1 de,en snowball-{Stemmer.version()}"
+    assert analyser.identity == f"languages-1 languages=de,en snowball-{Stemmer.version()}"
     assert LanguagesAnalyser().identity == f"languages-1 detected snowball-{Stemmer.version()}"
     assert LanguagesAnalyser(["en", "de"]).identity != analyser.identity
     with pytest.raises(ConfigError):

@@ -4,7 +4,9 @@ of the store in memory returns the right document.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import count
+from pathlib import Path
 
 import pytest
 from semantic_core_languages import LanguagesAnalyser
@@ -155,14 +157,35 @@ def test_every_form_of_a_russian_word_finds_every_other(language: str | None) ->
             assert meets(analyser, asked, f"Это {written} в Python.", language)
 
 
-def found(languages: Sequence[str], texts: Sequence[str], query: str) -> list[int]:
-    """The places of the texts that a full-text search finds, best first."""
-    with SemanticCore(store="memory", embedder=None, languages=languages) as core:
-        core.ingest(Document(Ref("t", str(place)), text) for place, text in enumerate(texts))
-        return [int(hit.ref.key) for hit in core.search(query, mode="text")]
+Search = Callable[[Sequence[str], Sequence[str], str], list[int]]
 
 
-def test_a_search_finds_other_inflections_and_the_whole_identifier_first() -> None:
+@pytest.fixture(params=["memory", "sqlite"])
+def found(request: pytest.FixtureRequest, tmp_path: Path) -> Search:
+    """A search of a new store: (languages, texts, query) -> the places of the texts that are found,
+    best first.
+    """
+    numbers = count()
+
+    def search(languages: Sequence[str], texts: Sequence[str], query: str) -> list[int]:
+        options = {"path": tmp_path / f"{next(numbers)}.db"} if request.param == "sqlite" else {}
+        with SemanticCore(
+            store=request.param, embedder=None, languages=languages, **options
+        ) as core:
+            core.ingest(Document(Ref("t", str(place)), text) for place, text in enumerate(texts))
+            return [int(hit.ref.key) for hit in core.search(query, mode="text")]
+
+    return search
+
+
+@pytest.mark.parametrize(("language", "query", "text"), FOUND[::3])
+def test_a_search_finds_it(found: Search, language: str, query: str, text: str) -> None:
+    assert found([language], ["Nothing 42", text], query) == [1]
+
+
+def test_a_search_finds_other_inflections_and_the_whole_identifier_first(
+    found: Search,
+) -> None:
     texts = ["Поиск документов в Node.js", "js в документе", "Ничего похожего"]
     assert found(["ru", "en"], texts, "документами") == [1, 0]
     assert found([], texts, "node.js") == [0]
@@ -170,7 +193,9 @@ def test_a_search_finds_other_inflections_and_the_whole_identifier_first() -> No
     assert found([], texts, "похожие") == [2]
 
 
-def test_the_words_of_a_query_are_looked_for_in_every_language_that_is_set() -> None:
+def test_the_words_of_a_query_are_looked_for_in_every_language_that_is_set(
+    found: Search,
+) -> None:
     texts = ["Kinder spielen im Garten", "all the children play", "les chevaux courent"]
     languages = ["de", "en", "fr"]
     assert found(languages, texts, "Kindern") == [0]
