@@ -30,8 +30,8 @@ from semantic_core._trust import (
     leads_elsewhere,
     named_hosts,
 )
-from semantic_core._validation import clip, plain_name
-from semantic_core.errors import ConfigError
+from semantic_core._validation import LANGUAGES_EXAMPLE, check_languages, clip, plain_name
+from semantic_core.errors import ConfigError, InputError
 
 FILE = "semantic-core.toml"
 PROJECT = "pyproject.toml"
@@ -39,6 +39,8 @@ TABLE = "semantic-core"
 ENVIRONMENT = "SEMANTIC_CORE_"
 DEFAULT_STORE = "sqlite"
 DEFAULT_EMBEDDER = "wordllama"
+DEFAULT_ANALYSER = "languages"
+"""The analyser that is used if its plugin is installed, and `WORD_ANALYSER` if not."""
 SEARCH_TIMEOUT = 10
 """Seconds that the retriever of a plugin may take in one search, unless a setting says otherwise:
 longer than a service usually takes, and not longer than a person waits.
@@ -109,6 +111,15 @@ def _names(value: Any) -> list[Any]:
     return list(value)
 
 
+def _languages(value: Any) -> list[str]:
+    if isinstance(value, str):
+        value = [code.strip() for code in value.split(",") if code.strip()]
+    try:
+        return list(check_languages(value))
+    except InputError:
+        raise TypeError(f"a list of ISO codes such as {LANGUAGES_EXAMPLE}") from None
+
+
 def _options(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise TypeError("a table of options")
@@ -135,6 +146,8 @@ _KEYS: Mapping[str, tuple[Callable[[Any], Any], Any]] = {
     "path": (_path, None),
     "store": (_object_or_name, DEFAULT_STORE),
     "embedder": (_object_or_name, DEFAULT_EMBEDDER),
+    "analyser": (_object_or_name, None),
+    "languages": (_languages, []),
     "multi_tenant": (_bool, None),
     "max_chars": (_count, None),
     "plugins": (_names, None),

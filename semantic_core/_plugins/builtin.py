@@ -1,7 +1,7 @@
 """The kernel's own plugins, which answer last: any other plugin can answer instead.
 
 They read text files, split plain text, write passages, retrieve by vectors, full text and titles,
-and offer the store in memory. `fusion` merges the rankings.
+and offer the store in memory and the analyser of words. `fusion` merges the rankings.
 
 Tested by tests/kernel/test_search.py and tests/kernel/test_text.py.
 """
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from semantic_core._memory.store import open_memory
 from semantic_core._plugins.fusion import ScoreFusion
 from semantic_core._text import passages, split_text
+from semantic_core.analysis import WORD_ANALYSER, WordAnalyser
 from semantic_core.hookspecs import hookimpl
-from semantic_core.protocols import Store, TextSearch, TitleSearch
+from semantic_core.protocols import Analyser, Store, TextSearch, TitleSearch
 
 if TYPE_CHECKING:
     from semantic_core.types import Chunk, Document, FileContent, Ranking, SearchRequest
@@ -33,6 +34,7 @@ def default_plugins() -> tuple[tuple[str, object], ...]:
     return (
         ("core.memory", Memory()),
         ("core.text", PlainText()),
+        ("core.analysis", Analysis()),
         ("core.vector", VectorRetriever()),
         ("core.words", TextRetriever()),
         ("core.title", TitleRetriever()),
@@ -47,6 +49,20 @@ class Memory:
     def semantic_stores(self) -> Mapping[str, Callable[..., Store]]:
         """{"memory": a MemoryStore}."""
         return {"memory": open_memory}
+
+
+class Analysis:
+    """Offers the analyser of words, which knows no language."""
+
+    @hookimpl(trylast=True)
+    def semantic_analysers(self) -> Mapping[str, Callable[..., Analyser]]:
+        """{"words": a WordAnalyser}."""
+        return {WORD_ANALYSER: word_analyser}
+
+
+def word_analyser(languages: Sequence[str]) -> WordAnalyser:
+    """The `WordAnalyser`, whatever the languages are."""
+    return WordAnalyser()
 
 
 class PlainText:

@@ -32,11 +32,15 @@ _OUR_PLUGINS = {
     "sqlite": ("local", "peewee"),
     "peewee": ("local", "peewee"),
     "wordllama": ("local", "wordllama"),
+    "languages": ("local", "languages"),
     "markdown": ("local", "markdown"),
     "gemini": ("gemini", "gemini"),
     "mcp": ("mcp", "mcp"),
     "openai": ("openai", "openai"),
     "audit": ("audit", "audit"),
+    "onnx": ("onnx", "onnx"),
+    "sentence-transformers": ("onnx", "onnx"),
+    "use": ("use", "use"),
 }
 """Extra of the kernel that installs it, and plugin that offers it, by the name users ask for."""
 OUR_COMMANDS = ("mcp",)

@@ -61,7 +61,7 @@ from semantic_core.errors import (
 from semantic_core.events import Event
 from semantic_core.filters import Filter
 from semantic_core.hookspecs import RERANK
-from semantic_core.protocols import Embedder, Store
+from semantic_core.protocols import Analyser, Embedder, Store
 from semantic_core.types import (
     PART_OF,
     PARTS,
@@ -235,7 +235,7 @@ class Plugins:
         return {part.hook: part.function for part in self._parts.get(plugin, ())}
 
     def options_of(self, kind: ProviderKind, name: str) -> tuple[OptionInfo, ...]:
-        """The options of a store or embedder, in their author's order.
+        """The options of a store, embedder or analyser, in their author's order.
 
         Raises like `create_store`.
         """
@@ -258,6 +258,11 @@ class Plugins:
         """The names of the embedders that can be created."""
         return self._provided("embedder")
 
+    @property
+    def analysers(self) -> tuple[str, ...]:
+        """The names of the analysers that can be created."""
+        return self._provided("analyser")
+
     def _provided(self, kind: ProviderKind) -> tuple[str, ...]:
         names: list[str] = []
         for info in self.infos:
@@ -270,6 +275,14 @@ class Plugins:
         Raises like `create_store`, and the embedder's own EmbedderError.
         """
         made: Embedder = self._providers.create("embedder", name, (), options)
+        return made
+
+    def create_analyser(self, name: str, languages: Sequence[str]) -> Analyser:
+        """The analyser of that name, for these languages.
+
+        Raises like `create_store`, and ConfigError for a language that it does not know.
+        """
+        made: Analyser = self._providers.create("analyser", name, (tuple(languages),), {})
         return made
 
     def create_store(self, name: str, space: Space, options: Mapping[str, Any]) -> Store:

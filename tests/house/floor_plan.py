@@ -13,9 +13,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("filters", "ranking"),
     ("types", "_jobs", "_metering", "_trust"),
     ("protocols", "events"),
+    ("analysis",),
     (
         "hookspecs",
-        "analysis",
         "coverage",
         "_text",
         "_among",
