@@ -239,12 +239,9 @@ class _OneSearch:
                 vector, used = self._vector(request)
             request = attrs.evolve(request, mode=used, pool=DEPTHS[0], vector=vector)
             hits = self._answer(request, offset + limit)
-            if request.total:
-                with self._timed("count"):
-                    total = self._total(request)
-            if request.facets:
-                with self._timed("facets"):
-                    facets = facets_of(request, self._store)
+            if request.total or request.facets:
+                with self._store.snapshot():
+                    total, facets = self._of_all(request)
         return SearchResults(
             query=request.text,
             hits=tuple(hits[offset : offset + limit]),
@@ -257,10 +254,20 @@ class _OneSearch:
             facets=facets,
         )
 
-    def _total(self, request: SearchRequest) -> Total:
-        """The number of documents; not exact if a plugin may leave some of them out."""
-        total = total_of(request, self._store)
-        return total._replace(is_exact=total.is_exact and not self._plugins.reranks)
+    def _of_all(self, request: SearchRequest) -> tuple[Total, Mapping[str, Sequence[FacetCount]]]:
+        """Total and facets of all documents, as far as they were asked for. The total is not exact
+        if a plugin may leave some of them out.
+        """
+        total = Total(0, False)
+        facets: Mapping[str, Sequence[FacetCount]] = {}
+        if request.total:
+            with self._timed("count"):
+                total = total_of(request, self._store)
+                total = total._replace(is_exact=total.is_exact and not self._plugins.reranks)
+        if request.facets:
+            with self._timed("facets"):
+                facets = facets_of(request, self._store)
+        return total, facets
 
     @contextmanager
     def _timed(self, step: str) -> Iterator[None]:

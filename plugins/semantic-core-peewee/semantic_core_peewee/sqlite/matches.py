@@ -12,6 +12,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from semantic_core.types import FacetCount, Ref
 from semantic_core_peewee.sqlite.records import of_rows
 from semantic_core_peewee.sqlite.selective_scopes import numbers
@@ -19,12 +21,12 @@ from semantic_core_peewee.sqlite.word_cache import quoted
 from semantic_core_peewee.sqlite.word_search import WordCounts, terms_of
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from semantic_core_peewee.sqlite.filters import Clause
     from semantic_core_peewee.sqlite.pool import View
 
+_KEPT = "matches"
 _HOLDING = """select group_concat(distinct c.document)
     from semantic_index_words
     cross join semantic_index_chunk as c indexed by semantic_index_chunk_owner
@@ -56,14 +58,28 @@ def holding(view: View, text: str | None, scope: Clause, counts: WordCounts) -> 
 
     Raises InputError, QueryTooLarge.
     """
+    if text is None and scope.listed is not None:
+        return scope.listed
     if text is None:
         return numbers(view.raw.execute(_IN_SCOPE.format(scope.sql), scope.values).get)
+    # Total, facets and order of one search ask for the same.
+    kept: dict[object, NDArray[np.int64]] = view.kept.setdefault(_KEPT, {})
+    key = (text, scope.sql, scope.values)
+    if key not in kept:
+        kept[key] = _holding(view, text, scope, counts)
+    return kept[key]
+
+
+def _holding(view: View, text: str, scope: Clause, counts: WordCounts) -> NDArray[np.int64]:
     layers = terms_of(view, text, counts)
     if not layers:
         return numbers(None)
     terms = dict.fromkeys(term for layer in layers for term in layer)
     expression = " OR ".join(map(quoted, terms))
     listed = view.raw.execute(_HOLDING, (expression,)).get
+    if scope.listed is not None:
+        found: NDArray[np.int64] = np.intersect1d(numbers(listed), scope.listed)
+        return found
     values = (f"[{listed or ''}]", *scope.values)
     return numbers(view.raw.execute(_AMONG.format(scope.sql), values).get)
 

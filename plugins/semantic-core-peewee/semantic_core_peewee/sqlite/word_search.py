@@ -241,6 +241,8 @@ def _finder(
         inside = Known(chunks_of(view, scope.listed))
         if found is not None:
             return lambda limit: found.best(limit, inside, count)
+        if len(inside) > view.tuning.selective * count:
+            return lambda limit: _known_among(everywhere, inside, limit, count)
         listed_chunks = json.dumps(inside.chunks.tolist())
         return lambda limit: rows(limit, _AMONG, listed_chunks)
     known = counts.scopes.chunks(view, scope)
