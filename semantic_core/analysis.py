@@ -1,5 +1,6 @@
 """How texts become terms where no plugin does it: `WordAnalyser`; and `analyse`, which analyses
-many texts at once with any analyser.
+many texts at once with any analyser. `analyser_mismatch` is the error of every store whose index
+was made with another one.
 
 Tested by tests/kernel/test_analysis.py.
 """
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
+from semantic_core.errors import AnalyserMismatch
 from semantic_core.protocols import AnalysedTexts, BulkAnalyser
 from semantic_core.types import Token, Word
 
@@ -55,6 +57,25 @@ class WordAnalyser:
     def query_tokens(self, text: str, language: str | None = None) -> Sequence[Token]:
         """See `Analyser.query_tokens`: the same as `tokens`."""
         return self.tokens(text, language)
+
+    def analyse(self, texts: Sequence[str], languages: Sequence[str | None]) -> AnalysedTexts:
+        """See `BulkAnalyser.analyse`."""
+        import numpy as np
+
+        find = _pattern().findall
+        numbers: dict[str, int] = {}
+        counts = []
+        terms: list[int] = []
+        for text in texts:
+            found = find(text)
+            counts.append(len(found))
+            terms += [numbers.setdefault(word, len(numbers)) for word in found]
+        # Words that differ in case or accents are one.
+        vocabulary: dict[str, int] = {}
+        merged = [vocabulary.setdefault(self._term(word), len(vocabulary)) for word in numbers]
+        numbered = np.array(merged, dtype=np.int32)[np.array(terms, dtype=np.int64)]
+        words = tuple(Word(term, term) for term in vocabulary)
+        return AnalysedTexts(np.array(counts, dtype=np.int64), numbered, words)
 
     def _term(self, word: str) -> str:
         term = self._terms.get(word)
@@ -103,4 +124,13 @@ def analyse(
             terms.append(numbers.setdefault(word, len(numbers)))
     return AnalysedTexts(
         np.array(counts, dtype=np.int64), np.array(terms, dtype=np.int32), tuple(numbers)
+    )
+
+
+def analyser_mismatch(stored: str, given: str) -> AnalyserMismatch:
+    """The error for an index that was made with another analyser. stored, given: identities."""
+    return AnalyserMismatch(
+        f"The full-text index was made with the analyser {stored!r}, and {given!r} is in use.",
+        hint="To make it anew, which needs no embedder: semantic-core reanalyse. Else choose the "
+        "analyser and the languages that it was made with.",
     )

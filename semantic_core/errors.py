@@ -24,7 +24,8 @@
     |   |-- StoreVersion            the file was written by a newer release
     |   |-- StoreCorrupt            the content contradicts itself
     |   |-- StoreMisuse             used in a way that would damage it
-    |   `-- SpaceMismatch           the vectors in it come from another embedder
+    |   |-- SpaceMismatch           the vectors in it come from another embedder
+    |   `-- AnalyserMismatch        its full-text index was made with another analyser
     |-- EmbedderError
     |   |-- EmbedderUnavailable *   it does not answer at the moment
     |   |   `-- EmbedderThrottled * it accepts no more at the moment
@@ -163,6 +164,10 @@ class StoreMisuse(StoreError):
 
 class SpaceMismatch(StoreError):
     """The vectors in the store come from another embedder than the current one."""
+
+
+class AnalyserMismatch(StoreError):
+    """The full-text index was made with another analyser than the current one."""
 
 
 class EmbedderError(SemanticCoreError):

@@ -2,10 +2,11 @@
 implements one; it inherits from nothing.
 
 An optional ability is a protocol of its own, and callers test for it with ``isinstance``. A store
-may also be `TextSearch`, `TextScores`, `TextCounts`, `Facets`, `FieldOrder`, `TitleSearch`,
-`VectorQueue`, `BatchQueue`, `Checkpoints`, `Transactional` and `Patient`; an embedder may also be
-`BatchEmbedder`, `Priced` and `Metered`. The checks of `semantic_core.testing` prove that a class
-keeps its contract; every rule they check is stated here.
+may also be `TextSearch`, `AnalysesText`, `TextScores`, `TextCounts`, `Facets`, `FieldOrder`,
+`TitleSearch`, `VectorQueue`, `BatchQueue`, `Checkpoints`, `Transactional` and `Patient`; an
+embedder may also be `BatchEmbedder`, `Priced` and `Metered`; an analyser, `BulkAnalyser`. The
+checks of `semantic_core.testing` prove that a class keeps its contract; every rule they check is
+stated here.
 
 Tested by tests/contracts/test_contract.py.
 """
@@ -499,6 +500,42 @@ class TextSearch(Protocol):
         before the limit. Words of a replaced version or a removed document are not found.
         Every text is a valid query, because nothing in it is read as query syntax; a text without
         words finds nothing. A lone surrogate may raise TextInvalid.
+        """
+        ...
+
+
+@runtime_checkable
+class AnalysesText(TextSearch, Protocol):
+    """A store whose full-text index is made with an `Analyser` that it is given.
+
+    An index keeps the identity of the analyser it was made with, also when it is closed. Until
+    `use_analyser` is called, the store uses the analyser it was created with; without one,
+    `semantic_core.analysis.WordAnalyser`.
+    """
+
+    @property
+    def text_analyser(self) -> str | None:
+        """The identity of the analyser that the stored index was made with; None if nothing was
+        written yet, so that any analyser may be chosen.
+        """
+        ...
+
+    def use_analyser(self, analyser: Analyser) -> None:
+        """Analyse texts and queries with this analyser from now on.
+
+        Raises AnalyserMismatch (`semantic_core.analysis.analyser_mismatch`) if the stored index was
+        made with another identity; nothing is changed then.
+        """
+        ...
+
+    def reanalyse(self, analyser: Analyser) -> None:
+        """Make the full-text index of all passages, of all tenants, anew with this analyser, in one
+        transaction, and use it from now on.
+
+        Needs no embedder, because the index is derived from the stored passages; documents and
+        vectors stay as they are. If it raises, the old index is as it was. Another process that has
+        the store open gets AnalyserMismatch from its next write or text search, until it is given
+        this analyser.
         """
         ...
 

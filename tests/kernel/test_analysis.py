@@ -12,6 +12,14 @@ from semantic_core.protocols import Analyser, BulkAnalyser
 ANALYSER = WordAnalyser()
 
 
+class OneByOne:
+    """The same analyser without its fast way."""
+
+    identity = ANALYSER.identity
+    tokens = staticmethod(ANALYSER.tokens)
+    query_tokens = staticmethod(ANALYSER.query_tokens)
+
+
 def terms(text: str) -> list[str]:
     return [token.term for token in ANALYSER.tokens(text)]
 
@@ -43,10 +51,13 @@ def test_tokens_say_where_their_words_stand(text: str) -> None:
         assert token.term
 
 
+@pytest.mark.parametrize("analyser", [ANALYSER, OneByOne()], ids=["fast", "one by one"])
 @settings(deadline=None)  # numpy is imported
 @given(st.lists(st.text(max_size=20)))
-def test_texts_analysed_together_have_the_terms_they_have_alone(texts: list[str]) -> None:
-    together = analyse(ANALYSER, texts, [None] * len(texts))
+def test_texts_analysed_together_have_the_terms_they_have_alone(
+    analyser: Analyser, texts: list[str]
+) -> None:
+    together = analyse(analyser, texts, [None] * len(texts))
     start = 0
     for text, count in zip(texts, together.counts, strict=True):
         numbers = together.terms[start : start + count]
@@ -56,6 +67,7 @@ def test_texts_analysed_together_have_the_terms_they_have_alone(texts: list[str]
     assert len(set(together.vocabulary)) == len(together.vocabulary)
 
 
-def test_it_is_an_analyser_without_a_fast_way() -> None:
-    assert isinstance(ANALYSER, Analyser)
-    assert not isinstance(ANALYSER, BulkAnalyser)
+def test_there_is_a_fast_way_and_one_for_analysers_that_have_none() -> None:
+    assert isinstance(ANALYSER, BulkAnalyser)
+    assert isinstance(OneByOne(), Analyser)
+    assert not isinstance(OneByOne(), BulkAnalyser)

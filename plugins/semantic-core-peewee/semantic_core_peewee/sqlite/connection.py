@@ -471,19 +471,8 @@ def _configure(raw: Any, target: Target, writer: bool) -> None:
     raw.execute("pragma secure_delete = on")
     raw.execute(f"pragma journal_size_limit = {WAL_LIMIT}")
     raw.wal_autocheckpoint(CHECKPOINT)
-    make_vocabulary(raw)
     if not writer:
         raw.execute("pragma query_only = on")
-
-
-_VOCABULARY = """create virtual table if not exists temp.{} using
-    fts5vocab('main', 'semantic_index_words', '{}')"""
-
-
-def make_vocabulary(raw: Any) -> None:
-    """Give this connection the tables that say which words the full-text index holds, and where."""
-    raw.execute(_VOCABULARY.format("semantic_index_word_count", "row"))
-    raw.execute(_VOCABULARY.format("semantic_index_word_place", "instance"))
 
 
 @contextmanager

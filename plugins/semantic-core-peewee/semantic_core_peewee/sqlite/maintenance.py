@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from semantic_core_peewee.sqlite import segments
-from semantic_core_peewee.sqlite.connection import transaction
+from semantic_core_peewee.sqlite import segments, text_check, text_segments, titles
 from semantic_core_peewee.sqlite.errors import UNREADABLE
 from semantic_core_peewee.sqlite.filters import attributes
 from semantic_core_peewee.sqlite.pool import View
@@ -39,6 +38,7 @@ from semantic_core_peewee.sqlite.segments import (
 from semantic_core_peewee.sqlite.unit_vectors import STORED
 
 if TYPE_CHECKING:
+    from semantic_core.protocols import Analyser
     from semantic_core_peewee.sqlite.pool import View
 
 
@@ -46,11 +46,10 @@ _ADD = """insert into semantic_index_attribute (generation, key, kind, value, do
     values (?, ?, ?, ?, ?)"""
 
 
-def rebuild(view: View, dimensions: int) -> None:
+def rebuild(view: View, dimensions: int, analyser: Analyser) -> None:
     """Rebuild the full-text index, the values for filters and the vector index; texts and vectors
     stay as they are.
     """
-    view.raw.execute("insert into semantic_index_words (semantic_index_words) values ('rebuild')")
     view.raw.execute("delete from semantic_index_attribute")
     for id, generation, metadata in view.raw.execute(
         "select id, generation, metadata from semantic_index_document"
@@ -58,6 +57,9 @@ def rebuild(view: View, dimensions: int) -> None:
         rows = [(generation, *attribute, id) for attribute in attributes(metadata_of(metadata))]
         view.raw.executemany(_ADD, rows)
     segments.rebuild(view, dimensions)
+    # After the vector index: that makes the homes.
+    text_segments.rebuild(view, analyser)
+    titles.rebuild(view)
 
 
 def disagreements(view: View, dimensions: int) -> Iterator[str]:
@@ -101,17 +103,17 @@ MOST_NAMED = 20
 """Problems of one kind that are named one by one."""
 
 
-def problems(view: View, dimensions: int) -> list[str]:
+def problems(view: View, dimensions: int, analyser: Analyser) -> list[str]:
     """What is wrong with the file as one reader sees it, a line each; [] if nothing is."""
-    return _named(view, dimensions, (_structure, _texts, _passages, _attributes, disagreements))
 
+    def words(view: View, dimensions: int) -> Iterator[str]:
+        return text_check.problems(view, analyser)
 
-def problems_of_words(view: View, dimensions: int) -> list[str]:
-    """What is wrong with the full-text index, a line each.
+    def called(view: View, dimensions: int) -> Iterator[str]:
+        return titles.problems(view)
 
-    Takes the write lock: FTS5 checks itself by an insert statement.
-    """
-    return _named(view, dimensions, (_words,))
+    looks = (_structure, _texts, _passages, _attributes, disagreements, words, called)
+    return _named(view, dimensions, looks)
 
 
 def _named(view: View, dimensions: int, looks: Sequence[Look]) -> list[str]:
@@ -138,22 +140,6 @@ def _structure(view: View, dimensions: int) -> Iterator[str]:
             yield f"SQLite: {line}"
     for table, row, parent, _ in view.raw.execute("pragma foreign_key_check"):
         yield f"row {row} of {table} belongs to a {parent} that is not there"
-
-
-def _words(view: View, dimensions: int) -> Iterator[str]:
-    try:
-        view.raw.execute(
-            """insert into semantic_index_words (semantic_index_words, rank)
-                values ('integrity-check', 1)"""
-        )
-    except apsw.CorruptError as error:
-        yield f"the full-text index does not agree with the passages: {error}"
-    chunks, indexed = view.raw.execute(
-        """select (select count(*) from semantic_index_chunk),
-            (select count(*) from semantic_index_words_docsize)"""
-    ).get
-    if chunks != indexed:
-        yield f"{chunks:,} chunks, but {indexed:,} in the full-text index"
 
 
 def _texts(view: View, dimensions: int) -> Iterator[str]:
@@ -245,9 +231,7 @@ def _as_stored(key: str, kind: str, value: Any) -> str:
 
 
 def compact(raw: Any) -> None:
-    """Merge the full-text index, rebuild the file without gaps, and empty the log."""
-    with transaction(raw):
-        raw.execute("insert into semantic_index_words (semantic_index_words) values ('optimize')")
+    """Rebuild the file without gaps, and empty the log."""
     # The new file is built beside the old one, because it may be too large for memory.
     raw.execute("pragma temp_store = file")
     try:

@@ -20,6 +20,7 @@ import attrs
 
 from semantic_core_peewee.sqlite.connection import transaction
 from semantic_core_peewee.sqlite.records import address_of
+from semantic_core_peewee.sqlite.titles import words_of
 
 APPLICATION_ID = 0x53656D43
 """"SemC" in the header of every file of ours."""
@@ -294,6 +295,77 @@ _REVISIONS = (
     ) strict, without rowid""",
 )
 
+_TEXT = (
+    # Which chunks contain which terms: see `text_segments`.
+    """create table semantic_index_text_state (
+        generation integer primary key,
+        changes integer not null,
+        layout integer not null,
+        sealed integer not null,
+        chunks integer not null,
+        terms integer not null,
+        dead integer not null,
+        analyser text not null
+    ) strict""",
+    """create table semantic_index_text_tail (
+        chunk integer primary key,
+        generation integer not null,
+        document integer not null,
+        home integer not null,
+        length integer not null,
+        crc integer not null,
+        terms blob not null
+    ) strict""",
+    """create table semantic_index_text_segment (
+        id integer primary key autoincrement,
+        generation integer not null,
+        first integer not null,
+        last integer not null,
+        count integer not null,
+        blocks integer not null,
+        building integer not null
+    ) strict""",
+    # Tables of their own: to change a number beside a large blob would write the blob again.
+    """create table semantic_index_text_columns (
+        segment integer primary key,
+        crc integer not null,
+        rows blob not null,
+        directory blob not null
+    ) strict""",
+    """create table semantic_index_text_block (
+        id integer primary key,
+        crc integer not null,
+        data blob not null
+    ) strict""",
+    """create table semantic_index_text_dead (
+        id integer primary key autoincrement,
+        generation integer not null,
+        chunk integer not null
+    ) strict""",
+    "create index semantic_index_text_dead_chunk on semantic_index_text_dead (generation, chunk)",
+    """create table semantic_index_text_word (
+        generation integer not null,
+        word text not null,
+        term integer not null,
+        chunks integer not null,
+        primary key (generation, word, term)
+    ) strict, without rowid""",
+    # The words of each title, so that titles are found by how they begin.
+    """create table semantic_index_title (
+        generation integer not null,
+        tenant text not null,
+        words text not null,
+        document integer not null,
+        primary key (generation, tenant, words, document)
+    ) strict, without rowid""",
+    "create index semantic_index_title_document on semantic_index_title (document)",
+    """insert into semantic_index_title (generation, tenant, words, document)
+        select generation, tenant, title_words(title), id
+        from semantic_index_document
+        where title_words(title) <> ''""",
+    "drop table semantic_index_words",
+)
+
 STEPS = (
     Step(1, "documents and chunks", _DOCUMENTS),
     Step(2, "filters, full-text index and vector segments", _DERIVED),
@@ -302,6 +374,7 @@ STEPS = (
     Step(5, "removals without their keys", _REMOVALS),
     Step(6, "what each batch job has cost", _PAID),
     Step(7, "revisions of tenants", _REVISIONS),
+    Step(8, "a full-text index of its own", _TEXT),
 )
 
 
@@ -347,6 +420,7 @@ def _take_if_missing(raw: Any, step: Step, first: dict[str, str]) -> None:
 def take(raw: Any, step: Step) -> None:
     """Execute the statements of a step within the transaction that is open."""
     raw.create_scalar_function("address_of", address_of, 3, deterministic=True)
+    raw.create_scalar_function("title_words", words_of, 1, deterministic=True)
     for statement in step.statements:
         raw.execute(statement)
 

@@ -34,7 +34,6 @@ from semantic_core_peewee.sqlite.connection import (
     check_library,
     claim_file,
     identity_of,
-    make_vocabulary,
     release_file,
     transaction,
     translated,
@@ -44,13 +43,13 @@ from semantic_core_peewee.sqlite.migrations import APPLICATION_ID, STEPS, newest
 from semantic_core_peewee.sqlite.opening import agree, newer_release, said_of
 from semantic_core_peewee.sqlite.pool import GENERATION, Pool, View
 from semantic_core_peewee.sqlite.store import SqliteStore
+from semantic_core_peewee.sqlite.text_search import TextIndex
 from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
 from semantic_core_peewee.sqlite.vector_search import VectorIndex
-from semantic_core_peewee.sqlite.word_search import WordCounts
 from semantic_core_peewee.tables import file_of, is_private, plain_database
 
 if TYPE_CHECKING:
-    from semantic_core.protocols import Scores
+    from semantic_core.protocols import Analyser, Scores
 
 
 P = ParamSpec("P")
@@ -163,7 +162,6 @@ class SameFilePool(Pool):
         if getattr(self._here, "ready", None) is not raw:
             _load_vectors(raw)
             self._here.ready = raw
-        make_vocabulary(raw)  # each time: a rollback of the application drops it
         return View(raw, int(raw.execute(GENERATION).get), self._target.tuning)
 
     @contextmanager
@@ -220,6 +218,7 @@ class SameFileStore(SqliteStore):
         *,
         multi_tenant: bool | None = None,
         busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
+        analyser: Analyser | None = None,
         tuning: Tuning = DEFAULT,
     ) -> None:
         if not isinstance(space, Space):
@@ -241,7 +240,7 @@ class SameFileStore(SqliteStore):
             raise
         self._target = attrs.evolve(self._target, identity=identity_of(self._target.path))
         self._application_pool = SameFilePool(self._target, self.database)
-        self._begin(self._application_pool)
+        self._begin(self._application_pool, analyser)
 
     def nearest(self, vector: Any, limit: int, scope: Scope) -> Ranking:
         """See `SqliteStore.nearest`."""
@@ -288,7 +287,7 @@ class SameFileStore(SqliteStore):
         if not self._application_pool.uncommitted:
             return self
         aside = copy.copy(self)
-        aside._counts = WordCounts()
+        aside._text = TextIndex(self._text.analyser, self._target.tuning.text_memory)
         aside._vectors = VectorIndex(self._space.dimensions, 0)
         return aside
 

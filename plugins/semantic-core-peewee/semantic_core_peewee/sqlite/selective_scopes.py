@@ -1,7 +1,7 @@
 """Scopes whose documents are listed instead of being checked chunk by chunk: those of few documents
-and those of given keys; and scopes that are asked for again and again, whose chunks stay in memory.
+and those of given keys.
 
-Tested by tests/sqlite/test_word_search.py, tests/sqlite/test_filters.py and
+Tested by tests/sqlite/test_text_search.py, tests/sqlite/test_filters.py and
 tests/sqlite/test_contract_variants.py.
 """
 
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from semantic_core_peewee.sqlite.filters import compile_scope, is_collection_name, of_listed
-from semantic_core_peewee.sqlite.quantized import current_state
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from semantic_core.types import Scope
     from semantic_core_peewee.sqlite.filters import Bound, Clause
     from semantic_core_peewee.sqlite.pool import View
-    from semantic_core_peewee.sqlite.segments import State
 
 _KEYS = "keys"
 _ONE_BY_ONE = """select group_concat(d.id)
@@ -36,88 +34,12 @@ _COUNTED = """select count(*)
 _ALL = """select group_concat(d.key, char(10)), group_concat(d.id)
     from semantic_index_document as d indexed by semantic_index_document_ref
     where d.generation = ? and d.tenant = ? and d.collection = ? and {}"""
-_CHUNKS_OF_THESE = """select group_concat(c.id)
-    from json_each(?) as j
-    cross join semantic_index_chunk as c indexed by semantic_index_chunk_place
-    where c.document = j.value"""
-_ALL_CHUNKS = """select group_concat(c.id), group_concat(c.document)
-    from semantic_index_chunk as c indexed by semantic_index_chunk_owner"""
 _FEW_KEYS = 1_000
 """Keys that are looked up one by one, whatever the size of the collection."""
 _DENSE = 3
 """How many times more documents than keys there may be where all are read at once: to read one
 costs about a third of looking one up.
 """
-MOST_REMEMBERED = 4
-"""Scopes whose chunks stay in memory: about ten bytes for every chunk in them."""
-_GAPS = 64
-"""Average distance between the numbers of chunks up to which a table of all numbers is worth its
-memory.
-"""
-
-
-class Known:
-    """Chunks that are known to be in scope, in ascending order."""
-
-    def __init__(self, chunks: Sequence[int] | NDArray[np.int64]) -> None:
-        self.chunks = np.asarray(chunks, dtype=np.int64)
-        self._table: NDArray[np.bool_] | None = None
-        if len(chunks) and 0 <= self.chunks[0] <= self.chunks[-1] <= _GAPS * len(chunks):
-            self._table = np.zeros(int(self.chunks[-1]) + 2, dtype=bool)
-            self._table[self.chunks] = True
-
-    def __len__(self) -> int:
-        return len(self.chunks)
-
-    def holds(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
-        """Return for each of these numbers whether it is one of the chunks."""
-        if self._table is None:
-            return among(self.chunks, numbers)
-        return self._table.take(numbers, mode="clip")
-
-
-def among(ascending: NDArray[np.int64], numbers: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return for each number whether it is among those that ascend.
-
-    `np.isin` cannot know that they ascend, and takes longer.
-    """
-    if not len(ascending):
-        return np.zeros(len(numbers), dtype=bool)
-    places = np.searchsorted(ascending, numbers)
-    held: NDArray[np.bool_] = ascending.take(places, mode="clip") == numbers
-    return held
-
-
-class KnownScopes:
-    """The chunks of scopes that are asked for several times in one state; shared by threads."""
-
-    def __init__(self) -> None:
-        self._known: dict[Any, int | Known] = {}
-
-    def chunks(self, view: View, clause: Clause) -> Known | None:
-        """The chunks in scope; None while this scope was seldom asked for in this state."""
-        key = (view.generation, current_state(view), clause.sql, clause.values)
-        found = self._known.get(key, 0)
-        if isinstance(found, int):
-            found += 1
-            if found >= view.tuning.list_scope_after:
-                found = _listed(view, clause)
-        # The dictionary is replaced rather than changed, so no lock is needed: at worst, what
-        # another thread adds meanwhile is lost and listed once more.
-        known = dict(self._known)
-        known.pop(key, None)
-        known[key] = found
-        latest = list(known.items())[-MOST_REMEMBERED:]
-        self._known = dict(latest)
-        return None if isinstance(found, int) else found
-
-
-def _listed(view: View, clause: Clause) -> Known:
-    sql = f"""select group_concat(c.id)
-        from semantic_index_document as d
-        cross join semantic_index_chunk as c indexed by semantic_index_chunk_place
-        where c.document = d.id and {clause.sql}"""
-    return Known(np.sort(numbers(view.raw.execute(sql, clause.values).get)))
 
 
 def scope_clause(view: View, scope: Scope) -> Clause:
@@ -166,36 +88,32 @@ def _of_collection(
     return numbers(ids)[np.flatnonzero(wanted)]
 
 
-def chunks_of(view: View, documents: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The chunks of these documents, ascending. documents: ascending."""
-    if len(documents) > _FEW_KEYS and len(documents) * _DENSE >= passages_at_most(view):
-        chunks, owners = map(numbers, view.raw.execute(_ALL_CHUNKS).fetchone())
-        chunks = chunks[among(documents, owners)]
-    else:
-        listed = json.dumps(documents.tolist())
-        chunks = numbers(view.raw.execute(_CHUNKS_OF_THESE, (listed,)).get)
-    chunks.sort()
-    return chunks
+def documents_of(view: View, clause: Clause) -> NDArray[np.int64]:
+    """The documents in scope, ascending."""
+    if clause.listed is not None:
+        return clause.listed
+    sql = f"select group_concat(d.id) from semantic_index_document as d where {clause.sql}"
+    documents = numbers(view.raw.execute(sql, clause.values).get)
+    documents.sort()
+    return documents
 
 
-def passages_at_most(view: View) -> int:
-    """About how many passages there are; not fewer than have a vector."""
-    return current_state(view).slots
-
-
-def few_documents(view: View, clause: Clause, state: State) -> list[int] | None:
-    """The documents in scope, if one of its conditions alone leaves few; else None."""
+def few_documents(view: View, clause: Clause, chunks: int) -> list[int] | None:
+    """The documents in scope, if one of its conditions alone leaves few of a store with so many
+    chunks; else None.
+    """
     tuning = view.tuning
-    most = int(max(tuning.few_documents, tuning.selective * state.slots))
+    most = int(max(tuning.few_documents, tuning.selective * chunks))
     for source, values in clause.sources:
         ids = view.raw.execute(f"select * from ({source}) limit ?", (*values, most + 1)).fetchall()
         if len(ids) <= most:
             # A source names a document once for each value of a list that meets its condition.
-            return _in_scope(view, clause, list(dict.fromkeys(id for (id,) in ids)))
+            return in_scope(view, clause, list(dict.fromkeys(id for (id,) in ids)))
     return None
 
 
-def _in_scope(view: View, clause: Clause, documents: Sequence[int]) -> list[int]:
+def in_scope(view: View, clause: Clause, documents: Sequence[int]) -> list[int]:
+    """Those of these documents that are in scope."""
     condition, values = clause.each
     sql = f"""select d.id
         from json_each(?) as j

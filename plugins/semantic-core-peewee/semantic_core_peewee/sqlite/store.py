@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import apsw
 import attrs
 
-from semantic_core.errors import ConfigError, InputError, StoreCorrupt, StoreReadOnly
+from semantic_core.analysis import WordAnalyser
+from semantic_core.errors import ConfigError, InputError, StoreCorrupt
 from semantic_core.types import (
     INDEX_FILE,
     ChunkId,
@@ -46,6 +47,8 @@ from semantic_core_peewee.sqlite import (
     read,
     revisions,
     segments,
+    text_segments,
+    titles,
     write,
 )
 from semantic_core_peewee.sqlite.connection import (
@@ -65,15 +68,21 @@ from semantic_core_peewee.sqlite.opening import prepare
 from semantic_core_peewee.sqlite.pool import Pool, View, check_open
 from semantic_core_peewee.sqlite.records import MOST_INT, check_count, incoming
 from semantic_core_peewee.sqlite.selective_scopes import scope_clause
+from semantic_core_peewee.sqlite.text_merging import Merger
+from semantic_core_peewee.sqlite.text_search import TextIndex
 from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
 from semantic_core_peewee.sqlite.unit_vectors import from_blob
 from semantic_core_peewee.sqlite.vector_rows import fill_waiting, known_blobs
 from semantic_core_peewee.sqlite.vector_search import Behind, VectorIndex
-from semantic_core_peewee.sqlite.word_search import WordCounts, scores_of, titled, words
 
 if TYPE_CHECKING:
-    from semantic_core.protocols import Scores
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from semantic_core.protocols import Analyser, Scores
     from semantic_core.types import Vector
+
+T = TypeVar("T")
 
 MOST_WAIT = 86_400
 """Seconds."""
@@ -97,6 +106,7 @@ class SqliteStore:
         multi_tenant: bool | None = None,
         durability: Durability = "full",
         busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
+        analyser: Analyser | None = None,
         tuning: Tuning = DEFAULT,
     ) -> None:
         if not isinstance(space, Space):
@@ -110,14 +120,15 @@ class SqliteStore:
         self._target = attrs.evolve(target, tuning=tuning)
         self._space, self._multi_tenant = prepare(self._target, space, multi_tenant)
         self._target = attrs.evolve(self._target, identity=identity_of(self._target.path))
-        self._begin(Pool(self._target))
+        self._begin(Pool(self._target), analyser)
 
-    def _begin(self, pool: Pool) -> None:
+    def _begin(self, pool: Pool, analyser: Analyser | None) -> None:
         """Set up what a store holds besides its target, space and tenancy."""
         dimensions = self._space.dimensions
         self._pool = pool
         self._ledger = SqliteJobLedger(pool, dimensions, self._multi_tenant)
-        self._counts = WordCounts()
+        self._text = TextIndex(analyser or WordAnalyser(), self._target.tuning.text_memory)
+        self._merger = Merger(pool)
         self._vectors = VectorIndex(dimensions, vector_memory(self._target.tuning))
         self._advances = checkpoints.Advances()
 
@@ -198,12 +209,12 @@ class SqliteStore:
         size = self._space.dimensions
 
         def work(view: View) -> list[tuple[Ref, Outcome]]:
-            outcomes = write.replace(view, size, given, marks)
+            outcomes = write.replace(view, size, self._text.analyser, given, marks)
             self._advances.write(view)
             return outcomes
 
         with checkpoints.errors_of_changes():
-            return ReplaceReport(tuple(self._pool.write(work)))
+            return ReplaceReport(tuple(self._writing(work)))
 
     def remove(self, refs: Iterable[Ref], stamps: Mapping[Ref, int] | None = None) -> int:
         """See `Store.remove`.
@@ -218,12 +229,30 @@ class SqliteStore:
             return 0
 
         def work(view: View) -> int:
-            removed = write.remove(view, self._space.dimensions, wanted, marks)
+            size = self._space.dimensions
+            removed = write.remove(view, size, self._text.analyser, wanted, marks)
             self._advances.write(view)
             return removed
 
         with checkpoints.errors_of_changes():
-            return self._pool.write(work)
+            return self._writing(work)
+
+    def _writing(self, work: Callable[[View], T]) -> T:
+        """What `work` returns, done in a write transaction; if it has written a segment of the
+        full-text index, segments are merged where that is due.
+        """
+        sealed = False
+
+        def noted(view: View) -> T:
+            nonlocal sealed
+            result = work(view)
+            sealed = text_segments.SEALED in view.kept
+            return result
+
+        result = self._pool.write(noted)
+        if sealed:
+            self._merger.wake(inline=self._target.tuning.merge_inline)
+        return result
 
     def known(self, fingerprints: Collection[str]) -> Mapping[str, Vector]:
         """See `Store.known`."""
@@ -295,49 +324,77 @@ class SqliteStore:
         wanted = self._checked_ids(ids)
         return self._pool.read(self._vectors.similarity, wanted, query)
 
+    @property
+    def text_analyser(self) -> str | None:
+        """See `AnalysesText.text_analyser`."""
+        return self._pool.read(text_segments.state_of).analyser or None
+
+    def use_analyser(self, analyser: Analyser) -> None:
+        """See `AnalysesText.use_analyser`."""
+        text_segments.check_analyser(self._pool.read(text_segments.state_of), analyser)
+        self._text.analyser = analyser
+
+    def reanalyse(self, analyser: Analyser) -> None:
+        """See `AnalysesText.reanalyse`. Needs the write lock for as long as it takes: about a
+        second for 50,000 passages.
+        """
+
+        def work(view: View) -> None:
+            text_segments.rebuild(view, analyser)
+
+        self._writing(work)
+        self._text.analyser = analyser
+
+    def _built(self) -> None:
+        """Make the full-text index if there is none yet: in a file of an earlier release."""
+        if not self._pool.read(self._text.is_built):
+            self.reanalyse(self._text.analyser)
+
     def words(self, text: str, limit: int, scope: Scope) -> Ranking:
-        """See `TextSearch.words`. BM25 of FTS5 with Porter's stems, accents ignored.
+        """See `TextSearch.words`. BM25 with the numbers of FTS5, over the terms of the analyser.
 
         The first 2,000 characters and, of these, the 32 rarest words are looked for; a repeated
         word counts up to three times. In a store of more than 10,000 chunks, words in more than
         half of them are looked for only if there are no others, and then the four rarest. Equal
         scores by ChunkId, a thousand at a time: of more, those written first stand before the
-        others. Raises QueryTooLarge above 100,000 characters.
+        others. Raises QueryTooLarge above 100,000 characters; AnalyserMismatch.
         """
         most = check_count("limit", limit)
+        self._built()
 
         def work(view: View) -> Ranking:
-            return words(view, text, most, self._clause(view, scope), self._counts)
+            return self._text.words(view, text, most, scope, self._clause(view, scope))
 
         return self._pool.search(work)
 
     def score(self, ids: Sequence[ChunkId], text: str) -> Scores:
         """See `TextScores.score`. The same numbers `words` gives, up to rounding."""
         wanted = self._checked_ids(ids)
-        return self._pool.search(scores_of, wanted, text, self._counts)
+        self._built()
+        return self._pool.search(self._text.score, wanted, text)
 
     def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `TitleSearch.titled`.
 
-        Accents are ignored; a text of more than 2,000 characters is no title.
-
-        A document whose first passage does not begin with the title is not found. Where more than
-        2,000 documents may be called so, the titles of those written first are looked at.
+        Accents are ignored; a text of more than 2,000 characters is no title. Where more than 2,000
+        documents may be called so, those with the shortest titles are looked at.
         """
         most = check_count("limit", limit)
+        self._built()
 
         def work(view: View) -> Ranking:
-            return titled(view, text, most, self._clause(view, scope), self._counts)
+            clause = self._clause(view, scope)
+            return titles.titled(view, text, most, clause, scope.tenant)
 
         return self._pool.search(work)
 
     def count(self, text: str, scope: Scope) -> int:
         """See `TextCounts.count`. The words that are looked for are those of `words`."""
 
-        def work(view: View) -> int:
-            return matches.count(view, text, self._clause(view, scope), self._counts)
+        def work(view: View, documents: NDArray[np.int64]) -> int:
+            return len(documents)
 
-        return self._pool.search(work)
+        return self._pool.search(self._of_matches(scope, text, work))
 
     def facets(
         self, text: str | None, scope: Scope, fields: Mapping[str, int]
@@ -345,10 +402,10 @@ class SqliteStore:
         """See `Facets.facets`."""
         wanted = {field: check_count("limit", limit) for field, limit in fields.items()}
 
-        def work(view: View) -> dict[str, list[FacetCount]]:
-            return matches.facets(view, text, self._clause(view, scope), wanted, self._counts)
+        def work(view: View, documents: NDArray[np.int64]) -> dict[str, list[FacetCount]]:
+            return matches.facets(view, documents, wanted)
 
-        return self._pool.search(work)
+        return self._pool.search(self._of_matches(scope, text, work))
 
     def ordered(
         self,
@@ -364,19 +421,21 @@ class SqliteStore:
         most = check_count("limit", limit)
         first = check_count("offset", offset)
 
-        def work(view: View) -> Sequence[Ref]:
-            return matches.ordered(
-                view,
-                text,
-                self._clause(view, scope),
-                field,
-                self._counts,
-                descending=descending,
-                limit=most,
-                offset=first,
-            )
+        def work(view: View, documents: NDArray[np.int64]) -> list[Ref]:
+            return matches.ordered(view, documents, field, descending, most, first)
 
-        return self._pool.search(work)
+        return self._pool.search(self._of_matches(scope, text, work))
+
+    def _of_matches(
+        self, scope: Scope, text: str | None, work: Callable[[View, NDArray[np.int64]], T]
+    ) -> Callable[[View], T]:
+        """Work on the documents in scope that hold a word of the text; on all for None."""
+        self._built()
+
+        def with_documents(view: View) -> T:
+            return work(view, matches.of(view, self._text, text, scope, self._clause(view, scope)))
+
+        return with_documents
 
     def fetch(self, ids: Sequence[ChunkId]) -> list[StoredChunk]:
         """See `Store.fetch`."""
@@ -427,17 +486,17 @@ class SqliteStore:
 
         Moves the write-ahead log into the file; a thread still at work ends on its own.
         """
+        self._merger.close()
         self._pool.close()
         self._vectors.forget()
-        self._counts.lists.forget()
+        self._text.forget()
 
     def check(self) -> list[str]:
         """What is wrong with the file, a line each; [] if it is sound. Reads everything.
 
-        Compares SQLite's own structure, the values for filters, the codes of vectors, and the
-        checksum of every text and vector, while others write; then the full-text index, while
-        writers wait. Where the file cannot be written, the full-text index is only checked by
-        itself. What looks damaged is read again through new connections.
+        Compares SQLite's own structure, the values for filters, the codes of vectors, the full-text
+        index, and the checksum of every text and vector, while others write. What looks damaged is
+        read again through new connections.
         """
         if not self._problems():
             return []
@@ -447,12 +506,9 @@ class SqliteStore:
     def _problems(self) -> list[str]:
         size = self._space.dimensions
         try:
-            found = self._pool.read(maintenance.problems, size)
-            with suppress(StoreReadOnly):
-                found += self._pool.write(maintenance.problems_of_words, size)
+            return self._pool.read(maintenance.problems, size, self._text.analyser)
         except StoreCorrupt as error:
             return [error.message]
-        return found
 
     def notes(self) -> list[str]:
         """What an operator should know though nothing is wrong, each in a line;
@@ -476,8 +532,10 @@ class SqliteStore:
         Documents, passages and vectors are only read, no embedder is asked. Needs the write lock
         for as long as it takes.
         """
-        self._pool.write(maintenance.rebuild, self._space.dimensions)
+        size = self._space.dimensions
+        self._pool.write(maintenance.rebuild, size, self._text.analyser)
         self._vectors.forget()
+        self._text.forget()
         return self.check()
 
     def backup(self, path: str | os.PathLike[str]) -> None:
@@ -506,6 +564,7 @@ class SqliteStore:
         Needs room for a second copy.
         """
         self._pool.write(segments.close_gaps, self._space.dimensions)
+        self._pool.write(text_segments.rebuild, self._text.analyser)
         with self._pool.writer() as connection, translated(self._target.path):
             writing = connection()
             writing.check_place()
@@ -551,7 +610,7 @@ class SqliteStore:
             "sqlite_vec": view.raw.execute("select vec_version()").get,
             "schema": read.schema_version(view),
             "matrix_bytes": self._vectors.memory,
-            "words_bytes": self._counts.lists.bytes,
+            "words_bytes": self._text.memory,
         }
         return StoreStats(
             documents=sum(counts.collections.values()),

@@ -4,7 +4,7 @@ None of them changes an answer, only its cost; the one exception is said where i
 no settings: the defaults were measured, and tests use other ones to walk every way with few
 documents.
 
-Tested by tests/sqlite/test_contract_variants.py and tests/sqlite/test_word_search.py.
+Tested by tests/sqlite/test_contract_variants.py and tests/sqlite/test_text_search.py.
 """
 
 from __future__ import annotations
@@ -42,10 +42,6 @@ class Tuning:
     """Documents of a scope that are listed instead of being checked one by one, in any store."""
     selective: float = 0.02
     """Part of the chunks up to which the documents of a scope are listed in a larger store."""
-    list_scope_after: int = 4
-    """Times a scope is asked for in one state before its chunks are listed, which takes a few times
-    as long as a search.
-    """
     most_ids: int = 50_000
     """Ids of chunks a store remembers: about 300 bytes each."""
 
@@ -54,13 +50,13 @@ class Tuning:
     few_passages: int = 10_000
     """Passages up to which no word is too common to be looked for."""
     most_equal: int = 1_000
-    """Passages of one score that are put in the order of their ids. If there are more, they are
-    ordered in blocks of this size, those written first before the others: to order them all, all
-    their ids would have to be read. This one does change answers.
+    """Passages of one score that are put in the order of their ids. Of more, those written first
+    stand before the others: to order them all, all their ids would have to be read. This one does
+    change answers.
     """
     most_titles: int = 2_000
-    """Documents in scope whose titles are compared with a query: the first that were written. This
-    one changes answers, too.
+    """Documents in scope whose titles are compared with a query: those with the shortest titles.
+    This one changes answers, too.
     """
     spare_rows: int = 16
     """Rows asked for beyond the limit, to see whether the last score is shared."""
@@ -68,27 +64,18 @@ class Tuning:
     """How many times more rows are asked for, first, where the best are checked for their scope."""
     checked_share: float = 0.1
     """Part of all passages up to which the best are checked one by one for being in scope."""
-
-    # Posting lists in memory.
-
-    lists_after: float = 1 / 4
-    """Part of all passages that searches must have read through FTS5 before the lengths of all are
-    read into memory, which takes about as long. 0 is at once, infinity never.
+    text_memory: int = 256 * 1024**2
+    """Bytes of posting lists a store may hold in memory. A million passages take about 170 MB."""
+    tail: int = 1_024
+    """New chunks that become a segment of the full-text index. Every process that opens a file may
+    use another number.
     """
-    list_bytes_per_passage: int = 48
-    """Bytes of memory for posting lists. Together with vectors of 256 numbers, that is 1.3 bytes a
-    number.
+    merge_factor: int = 8
+    """Neighbouring segments of about the same size that become one."""
+    merge_inline: bool = False
+    """Whether segments are merged by the thread that has written the last one, before its call
+    returns; else by a thread of their own.
     """
-    least_list_bytes: int = 16 * 1024**2
-    """Bytes of memory for posting lists in a small store."""
-    most_new_passages: int = 128
-    """New passages that are added to the lists word by word. After more of them, lists are read
-    again when they are asked for.
-    """
-    table_size: int = 1_000_000
-    """Highest number of a chunk up to which scores are always summed in a table of all numbers."""
-    table_gap: int = 64
-    """Numbers per chunk found, beyond `table_size`, up to which that table is the fastest way."""
 
     # Opening.
 

@@ -109,7 +109,7 @@ def _matching(
         return _in_homes(codes, scope)
     ids: Sequence[int] | NDArray[np.int64] | None = clause.listed
     if ids is None:
-        ids = _every_document(view, clause) if again else few_documents(view, clause, codes.state)
+        ids = _every_document(view, clause) if again else few_documents(view, clause, len(codes))
     if ids is None:
         within = _in_homes(codes, scope)
         return attrs.evolve(within, clause=clause, share=within.share / 2)

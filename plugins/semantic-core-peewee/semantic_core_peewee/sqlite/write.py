@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from semantic_core.types import Outcome, Ref
-from semantic_core_peewee.sqlite import revisions, segments
+from semantic_core_peewee.sqlite import revisions, segments, text_segments, titles
 from semantic_core_peewee.sqlite.pool import View
 from semantic_core_peewee.sqlite.records import (
     Incoming,
@@ -28,8 +28,14 @@ from semantic_core_peewee.sqlite.records import (
     vector_crc,
 )
 from semantic_core_peewee.sqlite.segments import Added
+from semantic_core_peewee.sqlite.text_segments import ChunkText
 from semantic_core_peewee.sqlite.vector_rows import fill_waiting, known_blobs
 
+if TYPE_CHECKING:
+    from semantic_core.protocols import Analyser
+
+LANGUAGE = 2
+"""The place of the language in the content of a document."""
 _ADD_DOCUMENT = """insert into semantic_index_document (
         id, generation, tenant, collection, key, title, media_type, language,
         metadata, text_hash, stamp, crc, created_at, updated_at, characters, text)
@@ -42,16 +48,6 @@ _ADD_CHUNK = """insert into semantic_index_chunk (
         id, generation, document, crc, fingerprint_crc, vector_crc, position, kind,
         start, "end", fingerprint, headings, metadata, text, lead, own, vector)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_ADD_WORDS = """insert into semantic_index_words (rowid, passage)
-    select id, passage
-    from semantic_index_chunk
-    where id between ? and ?"""
-"""Index the passages of all chunks that were just written."""
-_DROP_WORDS = """insert into semantic_index_words (semantic_index_words, rowid, passage)
-    values ('delete', ?, ?)"""
-"""FTS5 is given the old passage of a chunk that goes: an ordinary DELETE would leave its words in
-the index.
-"""
 _DROP_DOCUMENT = "delete from semantic_index_document where id = ?"
 _ADD_ATTRIBUTE = """insert into semantic_index_attribute (generation, key, kind, value, document)
     values (?, ?, ?, ?, ?)"""
@@ -68,7 +64,7 @@ class Row:
 
     @property
     def passage(self) -> str:
-        """The text that FTS5 indexed."""
+        """The text that was indexed."""
         return passage_of(*self.content[-3:])
 
 
@@ -99,9 +95,10 @@ class StoredDocument:
 class Changes:
     """What a batch writes, table by table."""
 
-    def __init__(self, view: View, dimensions: int) -> None:
+    def __init__(self, view: View, dimensions: int, analyser: Analyser) -> None:
         self._view = view
         self._dimensions = dimensions
+        self._analyser = analyser
         self._homes: dict[tuple[str, str], int] = {}
         self.now = datetime.now(UTC).isoformat()
         self._document_id = _last_id(view.raw, "semantic_index_document")
@@ -109,10 +106,11 @@ class Changes:
         self._clear()
 
     def _clear(self) -> None:
-        self._written = self._chunk_id
         self._rows: dict[str, list[tuple[Any, ...]]] = {}
         self._added: list[Added] = []
         self._dropped: list[int] = []
+        self._texts_added: list[ChunkText] = []
+        self._texts_dropped: list[ChunkText] = []
 
     def _note(self, sql: str, *row: Any) -> None:
         self._many(sql, (row,))
@@ -128,6 +126,7 @@ class Changes:
         row = (*given.content, stamp, crc, self.now, self.now, len(given.text), given.text)
         self._note(_ADD_DOCUMENT, self._document_id, generation, *given.key, *row)
         self._add_attributes(self._document_id, given)
+        self._add_title(self._document_id, given)
         return self._document_id
 
     def change_document(self, held: StoredDocument, given: Incoming, stamp: int | None) -> None:
@@ -146,6 +145,9 @@ class Changes:
         if held.content[3] != given.content[3]:
             self._note("delete from semantic_index_attribute where document = ?", held.id)
             self._add_attributes(held.id, given)
+        if held.content[0] != given.content[0]:
+            self._note(titles.DROP, held.id)
+            self._add_title(held.id, given)
 
     def mark(self, key: Key, held: StoredDocument, stamp: int | None) -> None:
         """Another stamp of a document that stays as it is."""
@@ -160,18 +162,25 @@ class Changes:
     def drop_document(self, id: int) -> None:
         """A document that goes, after its chunks."""
         self._note("delete from semantic_index_attribute where document = ?", id)
+        self._note(titles.DROP, id)
         self._note(_DROP_DOCUMENT, id)
 
-    def add_chunks(self, document: int, key: Key, passages: Sequence[Passage]) -> None:
-        """New chunks of the document with this key."""
+    def add_chunks(self, document: int, given: Incoming, passages: Sequence[Passage]) -> None:
+        """New chunks of this document."""
+        if not passages:
+            return
+        home = self._home(given.key)
+        language = given.content[LANGUAGE]
         first = self._chunk_id + 1
         self._chunk_id += len(passages)
         generation = self._view.generation
         rows = []
         for id, one in enumerate(passages, first):
             rows.append((id, generation, document, *crcs_of(document, one), *one))
+            passage = passage_of(one.text, one.lead, one.own)
+            self._texts_added.append(ChunkText(id, document, home, language, passage))
             if one.vector is not None:
-                self._added.append(Added(id, document, self._home(key), one.vector))
+                self._added.append(Added(id, document, home, one.vector))
         self._many(_ADD_CHUNK, rows)
 
     def change_vector(
@@ -195,9 +204,10 @@ class Changes:
             home = self._homes[key[:2]] = segments.home_of(self._view, *key[:2])
         return home
 
-    def drop_chunk(self, row: Row) -> None:
-        """A chunk that goes, and its words in the index."""
-        self._note(_DROP_WORDS, row.id, row.passage)
+    def drop_chunk(self, row: Row, held: StoredDocument) -> None:
+        """A chunk of this document that goes, and its words in the index."""
+        language = held.content[LANGUAGE]
+        self._texts_dropped.append(ChunkText(row.id, held.id or 0, 0, language, row.passage))
         self._note("delete from semantic_index_chunk where id = ?", row.id)
         if row.vector is not None:
             self._dropped.append(row.id)
@@ -207,17 +217,22 @@ class Changes:
         rows = [(generation, *attribute, document) for attribute in given.attributes]
         self._many(_ADD_ATTRIBUTE, rows)
 
+    def _add_title(self, document: int | None, given: Incoming) -> None:
+        tenant = given.key[0]
+        row = titles.row_of(self._view.generation, tenant, given.content[0], document or 0)
+        if row is not None:
+            self._note(titles.ADD, *row)
+
     def write(self) -> None:
         """Write the noted rows: what goes before what comes, documents before what refers to
         them.
         """
-        last = (_DROP_DOCUMENT, _ADD_DOCUMENT, _ADD_ATTRIBUTE, _ADD_CHUNK)
+        last = (_DROP_DOCUMENT, _ADD_DOCUMENT, _ADD_ATTRIBUTE, titles.ADD, _ADD_CHUNK)
         order = [sql for sql in self._rows if sql not in last]
         for sql in (*order, *last):
             if sql in self._rows:
                 self._view.raw.executemany(sql, self._rows[sql])
-        if self._chunk_id > self._written:
-            self._view.raw.execute(_ADD_WORDS, (self._written + 1, self._chunk_id))
+        text_segments.write(self._view, self._analyser, self._texts_added, self._texts_dropped)
         if self._rows:
             segments.write(self._view, self._dimensions, self._added, self._dropped)
         self._clear()
@@ -254,7 +269,11 @@ _NOWHERE = StoredDocument(None, None)
 
 
 def replace(
-    view: View, dimensions: int, given: Sequence[Incoming], stamps: Mapping[Ref, int]
+    view: View,
+    dimensions: int,
+    analyser: Analyser,
+    given: Sequence[Incoming],
+    stamps: Mapping[Ref, int],
 ) -> list[tuple[Ref, Outcome]]:
     """Store each document as given; return what became of each, in order."""
     waiting = set[str]()
@@ -262,7 +281,7 @@ def replace(
         waiting.update(passage.fingerprint for passage in one.passages if passage.vector is None)
     known = known_blobs(view, waiting)
     brought = dict[str, bytes]()
-    changes = Changes(view, dimensions)
+    changes = Changes(view, dimensions, analyser)
     outcomes: list[tuple[Ref, Outcome]] = []
     for group in _each_named_once(given):
         there = _find(view, [one.key for one in group])
@@ -314,7 +333,7 @@ def _apply(
         passages = given.passages
         if known:
             passages = [_with(one, one.vector or known.get(one.fingerprint)) for one in passages]
-        changes.add_chunks(changes.add_document(given, stamp), given.key, passages)
+        changes.add_chunks(changes.add_document(given, stamp), given, passages)
         return "added"
     rows = {row.position: row for row in _rows_of(view, held.id)}
     wanted: list[tuple[Passage, Row | None, bytes | None]] = []
@@ -331,19 +350,21 @@ def _apply(
         return "unchanged"
     changes.change_document(held, given, stamp)
     for row in rows.values():
-        changes.drop_chunk(row)
+        changes.drop_chunk(row, held)
     written: list[Passage] = []
+    same_language = held.content[LANGUAGE] == given.content[LANGUAGE]
     for passage, there, vector in wanted:
         # A passage that is still pending is written again, so that it goes to the end of the queue
         # with its document.
-        if there is not None and there.content == passage.content and there.vector is not None:
+        stays = there is not None and there.content == passage.content and same_language
+        if there is not None and stays and there.vector is not None:
             if there.vector != vector:
                 changes.change_vector(there.id, held.id, given.key, passage.fingerprint, vector)
             continue
         if there is not None:
-            changes.drop_chunk(there)
+            changes.drop_chunk(there, held)
         written.append(_with(passage, vector))
-    changes.add_chunks(held.id, given.key, written)
+    changes.add_chunks(held.id, given, written)
     return "updated"
 
 
@@ -361,9 +382,15 @@ def _vector(passage: Passage, row: Row | None, known: Mapping[str, bytes]) -> by
     return held or known.get(passage.fingerprint)
 
 
-def remove(view: View, dimensions: int, refs: Iterable[Ref], stamps: Mapping[Ref, int]) -> int:
+def remove(
+    view: View,
+    dimensions: int,
+    analyser: Analyser,
+    refs: Iterable[Ref],
+    stamps: Mapping[Ref, int],
+) -> int:
     """Remove these documents with all that belongs to them; return how many there were."""
-    changes = Changes(view, dimensions)
+    changes = Changes(view, dimensions, analyser)
     removed = 0
     left = set[tuple[str, str]]()
     wanted = list(dict.fromkeys(refs))
@@ -378,7 +405,7 @@ def remove(view: View, dimensions: int, refs: Iterable[Ref], stamps: Mapping[Ref
             view.raw.execute(_REMEMBER_REMOVAL, (view.generation, address_of(*key_of(ref)), mark))
         if held.id is not None:
             for row in _rows_of(view, held.id):
-                changes.drop_chunk(row)
+                changes.drop_chunk(row, held)
             changes.drop_document(held.id)
             left.add((ref.tenant, ref.collection))
             removed += 1

@@ -1,5 +1,5 @@
 """The contract's rules about searching, once with each way in which a search may go: vectors
-scanned in memory, vectors read from the file, tiny segments, posting lists in memory.
+scanned in memory, vectors read from the file, tiny segments, no room in memory.
 
 What does not search (writes, the queue, batch jobs, threads) goes the same way in all of them;
 `test_contract.py` checks it.
@@ -51,26 +51,29 @@ SMALL_SEGMENTS = Tuning(
     scope_factor=1,
     spare_rows=1,
     most_equal=3,
-    lists_after=float("inf"),
+    tail=2,
+    merge_factor=2,
+    merge_inline=True,
 )
-"""Segments and blocks so small that every boundary is crossed, and the living slots are moved
-together all the time. Every full-text search asks FTS5.
+"""Segments and blocks so small that every boundary is crossed; the living slots are moved together,
+and segments of the full-text index merged, all the time.
 """
 
-POSTING_LISTS = Tuning(
+NO_ROOM = Tuning(
     few_chunks=-1,
-    lists_after=0.0,
     scope_factor=1,
     spare_rows=1,
     checked_share=1.0,
     most_equal=2,
-    least_list_bytes=64,
-    list_bytes_per_passage=0,
-    list_scope_after=1,
+    text_memory=64,
+    tail=1,
+    merge_factor=3,
     selective=0.0,
     most_ids=3,
 )
-"""Posting lists and scopes are read into memory at once, and there is no room for them."""
+"""Every chunk is a segment of the full-text index at once, merged beside the others; and there is
+no room for posting lists in memory.
+"""
 
 STREAMED = attrs.evolve(SMALL_SEGMENTS, vector_memory=0)
 """No memory for vectors: every search reads them from the file."""
@@ -78,7 +81,7 @@ STREAMED = attrs.evolve(SMALL_SEGMENTS, vector_memory=0)
 VARIANTS = {
     "scanned": SCANNED,
     "small segments": SMALL_SEGMENTS,
-    "posting lists": POSTING_LISTS,
+    "no room": NO_ROOM,
     "streamed": STREAMED,
 }
 

@@ -258,6 +258,27 @@ TABLES = {
     "semantic_index_segment": "id integer key1, generation integer, number integer, slots blob",
     "semantic_index_segment_change": "generation integer key1, number integer key2, change integer",
     "semantic_index_slot": "generation integer key1, chunk integer key2, place integer",
+    "semantic_index_text_block": "id integer key1, crc integer, data blob",
+    "semantic_index_text_columns": "segment integer key1, crc integer, rows blob, directory blob",
+    "semantic_index_text_dead": "id integer key1, generation integer, chunk integer",
+    "semantic_index_text_segment": (
+        "id integer key1, generation integer, first integer, last integer, count integer, blocks "
+        "integer, building integer"
+    ),
+    "semantic_index_text_state": (
+        "generation integer key1, changes integer, layout integer, sealed integer, chunks integer, "
+        "terms integer, dead integer, analyser text"
+    ),
+    "semantic_index_text_tail": (
+        "chunk integer key1, generation integer, document integer, home integer, length integer, "
+        "crc integer, terms blob"
+    ),
+    "semantic_index_text_word": (
+        "generation integer key1, word text key2, term integer key3, chunks integer"
+    ),
+    "semantic_index_title": (
+        "generation integer key1, tenant text key2, words text key3, document integer key4"
+    ),
     "semantic_index_trouble": (
         "generation integer key1, fingerprint text key2, job text, attempts integer, most "
         "integer?, failed integer, error text"
@@ -265,7 +286,6 @@ TABLES = {
     "semantic_index_vector_state": (
         "generation integer key1, changes integer, epoch integer, slots integer, dead integer"
     ),
-    "semantic_index_words": "passage?",
 }
 """The tables after all migrations: columns in order, each with its type; ? where NULL is allowed,
 keyN for its place in the primary key."""
@@ -286,6 +306,8 @@ INDEXES = {
     "semantic_index_document_ref": "semantic_index_document",
     "semantic_index_home_name": "semantic_index_home",
     "semantic_index_segment_number": "semantic_index_segment",
+    "semantic_index_text_dead_chunk": "semantic_index_text_dead",
+    "semantic_index_title_document": "semantic_index_title",
     "semantic_index_trouble_most": "semantic_index_trouble",
 }
 """The indexes, each with its table."""

@@ -40,7 +40,14 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 
 
 DAMAGE = {
-    "words lost": "insert into semantic_index_words (semantic_index_words) values ('delete-all')",
+    "words lost": "delete from semantic_index_text_block where id % 2 = 0",
+    "words wrong": "update semantic_index_text_block set data = zeroblob(length(data))",
+    "segments of words lost": "delete from semantic_index_text_segment",
+    "words of the dead": "delete from semantic_index_text_dead",
+    "words miscounted": "update semantic_index_text_state set terms = terms + 1",
+    "list of words lost": "delete from semantic_index_text_word",
+    "titles invented": """insert into semantic_index_title
+        select generation, '', 'ghost ', id from semantic_index_document limit 3""",
     "filters lost": """delete from semantic_index_attribute where key = 'parity'
         and document % 5 = 0""",
     "filters invented": (

@@ -71,7 +71,6 @@ def test_writing_in_ones_own_snapshot_is_refused(
         lambda: store.replace([item("1", "one")]),
         lambda: store.remove([Ref("notes", "1")]),
         lambda: store.fill({}),
-        store.check,
         store.compact,
     ]
     with store.snapshot():

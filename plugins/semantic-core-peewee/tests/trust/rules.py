@@ -20,6 +20,7 @@ import attrs
 import numpy as np
 from samples import EVERYTHING, SPACE, Item, axis, fingerprint_of, item, unit, vector_of
 from semantic_core_peewee import SqliteStore
+from semantic_core_peewee.sqlite import text_search
 
 from semantic_core import Filter, Ref, Scope
 from semantic_core.errors import StoreError, StoreForeign, StoreMisuse
@@ -49,12 +50,24 @@ def connections(path: Path) -> list[Any]:
     return [each for each in apsw.connections() if each.filename and Path(each.filename) == path]
 
 
-def matched_words(sql: str, bindings: Any) -> list[list[str]]:
-    """The words a statement asks FTS5 for, each as often as it is asked for;
-    [] if it asks for none.
+@contextmanager
+def looked_for() -> Iterator[list[list[int]]]:
+    """Within it, the terms that each full-text search looks for are noted, each as often as it
+    counts.
     """
-    asked = sql.count("match ?")
-    return [" OR ".join(bindings[:asked]).split(" OR ")] if asked else []
+    searches: list[list[int]] = []
+    right = text_search.TextIndex._terms
+
+    def noted(self: Any, view: Any, version: Any, text: str) -> Any:
+        terms = right(self, view, version, text)
+        searches.append([term.key for term in terms for _ in range(term.times)])
+        return terms
+
+    text_search.TextIndex._terms = noted  # type: ignore[method-assign]
+    try:
+        yield searches
+    finally:
+        text_search.TextIndex._terms = right  # type: ignore[method-assign]
 
 
 def everything(store: SqliteStore, *items: Item) -> object:
@@ -264,13 +277,13 @@ DAMAGE = {
     "document": "update semantic_index_document set text = text || '!'",
     "title": "update semantic_index_document set title = 'another'",
     "filters": "delete from semantic_index_attribute where key = 'lang'",
-    "words": """insert into semantic_index_words (semantic_index_words, rowid, passage)
-        values ('delete', 1, 'a passage')""",
-    "words of another text": """insert into semantic_index_words (semantic_index_words, rowid,
-        passage)
-        values ('delete', 1, 'a passage');
-        insert into semantic_index_words (rowid, passage) values (1, 'a stranger')""",
-    "ghost words": "insert into semantic_index_words (rowid, passage) values (99, 'ghost')",
+    "words": "delete from semantic_index_text_tail where chunk = 1",
+    "words of another text": """update semantic_index_text_tail
+        set terms = (select terms from semantic_index_text_tail where chunk = 2)
+        where chunk = 1""",
+    "ghost words": """insert into semantic_index_text_word (generation, word, term, chunks)
+        values (1, 'ghost', 1, 1)""",
+    "numbers of words": "update semantic_index_text_state set chunks = chunks + 1",
     "chunks": "delete from semantic_index_chunk where id = 2",
 }
 
@@ -441,27 +454,14 @@ def what_is_asked_is_never_part_of_a_statement(folder: Path) -> None:
 
 @rule
 def a_query_asks_for_few_words(folder: Path) -> None:
-    """A query is cut to 32 words of which each counts three times at most,
-    before SQLite sees it.
-    """
-    matched: list[list[str]] = []
-    with opened(folder) as store:
-        store.replace([item(Ref("n", "1"), "zorbak " * 50)])
-        store.words("zorbak", 1, EVERYTHING)
-
-        def note(_cursor: object, sql: str, bindings: Any) -> bool:
-            matched.extend(matched_words(sql, bindings))
-            return True
-
-        for connection in connections(store.path):
-            connection.exec_trace = note
-        for query in ("zorbak " * 280, " ".join(f"w{n}" for n in range(400)), "a " * 1_000):
-            store._counts.lists.forget()  # so that FTS5 is asked, and not what is remembered
+    """A query is cut to 32 words of which each counts three times at most."""
+    many = " ".join(f"w{n}" for n in range(400))
+    with opened(folder) as store, looked_for() as searches:
+        store.replace([item(Ref("n", "1"), "zorbak " * 50, many)])
+        for query in ("zorbak " * 280, many, "a " * 1_000):
             store.words(query, 1, EVERYTHING)
-        for connection in connections(store.path):
-            connection.exec_trace = None
-    assert len(matched) >= 2
-    for terms in matched:
+    assert [len(terms) for terms in searches] == [3, 32, 0]
+    for terms in filter(None, searches):
         assert len(set(terms)) <= 32 and max(map(terms.count, terms)) <= 3
 
 

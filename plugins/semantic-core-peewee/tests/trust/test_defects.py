@@ -15,7 +15,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from functools import partialmethod
 from typing import Any
 from unittest import SkipTest
 
@@ -40,15 +39,16 @@ from semantic_core_peewee.sqlite import (
     segments,
     selective_scopes,
     store,
+    text_index,
+    text_search,
+    text_segments,
     unit_vectors,
     vector_search,
-    word_cache,
-    word_search,
     write,
 )
-from semantic_core_peewee.sqlite.tuning import Tuning
 
 from semantic_core import Filter, Ranking, Ref, Scope
+from semantic_core.analysis import WordAnalyser
 from semantic_core.errors import StoreForeign
 from semantic_core.testing import store_checks
 
@@ -131,57 +131,64 @@ def changed(patch: Patch, owner: Any, name: str, make: Callable[[Any], Any]) -> 
 
 @caught_by("what_was_removed_is_nowhere_in_the_files")
 def words_of_what_was_removed_stay(patch: Patch) -> None:
-    swap(patch, "values ('delete', ?, ?)", None)
+    swap(patch, "delete from semantic_index_text_word", None)
 
 
 @caught_by("changed_words_are_not_found")
 def words_are_not_brought_up_by_an_update(patch: Patch) -> None:
-    seen: list[str] = []
+    def make(right: Any) -> Any:
+        def write(view: Any, analyser: Any, added: Any, dropped: Any) -> None:
+            right(view, analyser, () if dropped else added, dropped)
 
-    def change(sql: str, bindings: Any) -> tuple[str, Any] | None:
-        seen[:] = [] if sql == "begin immediate" else [*seen, sql]
-        late = sql.startswith("insert into semantic_index_words (rowid") and any(
-            " ".join(one.split()).startswith("update semantic_index_document set title")
-            for one in seen
-        )
-        return None if late else (sql, bindings)
+        return write
 
-    statements(patch, change)
+    changed(patch, text_segments, "write", make)
 
 
 @caught_by("any_text_is_a_legal_query")
-def user_text_is_handed_to_fts5_as_it_is(patch: Patch) -> None:
-    patch.setattr(word_search, "terms_of", lambda view, text, counts: [[text]])
-    patch.setattr(word_search, "quoted", str)
+def a_query_has_to_be_unicode(patch: Patch) -> None:
+    def make(right: Any) -> Any:
+        def query_tokens(self: Any, text: str, language: str | None = None) -> Any:
+            return right(self, text.encode().decode(), language)
+
+        return query_tokens
+
+    changed(patch, WordAnalyser, "query_tokens", make)
 
 
 @caught_by("a_query_asks_for_few_words")
 def any_number_of_words_is_looked_for(patch: Patch) -> None:
-    patch.setattr(word_search, "MOST_TERMS", 200)
-    patch.setattr(word_search, "MOST_REPEATS", 200)
-
-
-def with_lists_at_once(patch: Patch) -> None:
-    """Every store that is opened reads its posting lists at the first search."""
-    tuning = Tuning(lists_after=0.0)
-    changed(patch, SqliteStore, "__init__", lambda init: partialmethod(init, tuning=tuning))
+    patch.setattr(text_search, "MOST_TERMS", 200)
+    patch.setattr(text_search, "MOST_REPEATS", 200)
 
 
 @caught_by("changed_words_are_not_found")
 def words_are_remembered_for_ever(patch: Patch) -> None:
-    with_lists_at_once(patch)
-    patch.setattr(word_cache, "current_state", lambda view: 0)
+    def make(right: Any) -> Any:
+        first: list[Any] = []
+
+        def state(view: Any) -> Any:
+            seen = right(view)
+            if seen.chunks and not first:
+                first.append(seen)
+            return first[0] if first else seen
+
+        return state
+
+    changed(patch, text_index, "current_state", make)
 
 
 @caught_by("words_keep_to_their_scope")
-def words_remembered_know_no_scope(patch: Patch) -> None:
-    with_lists_at_once(patch)
-    changed(
-        patch,
-        word_cache.Postings,
-        "best",
-        lambda right: lambda self, limit, *among: right(self, limit),
-    )
+def words_know_no_scope(patch: Patch) -> None:
+    patch.setattr(text_search, "_scope", lambda *given: (None, None))
+
+
+@caught_by("words_keep_to_their_scope")
+def words_know_no_filter(patch: Patch) -> None:
+    def make(right: Any) -> Any:
+        return lambda view, version, scope, clause: (right(view, version, scope, clause)[0], None)
+
+    changed(patch, text_search, "_scope", make)
 
 
 @caught_by("words_keep_to_their_scope")

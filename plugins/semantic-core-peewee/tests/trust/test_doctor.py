@@ -32,10 +32,14 @@ DERIVED = {
     "a value for filters nobody has": """insert into semantic_index_attribute
         (generation, key, kind, value, document)
         select generation, 'ghost', 'text', 'x', id from semantic_index_document limit 1""",
-    "no words": "insert into semantic_index_words (semantic_index_words) values ('delete-all')",
-    "ghost words": "insert into semantic_index_words (rowid, passage) values (9999, 'ghost')",
-    "words of another text": """insert into semantic_index_words (rowid, passage)
-        values (1, 'ghost')""",
+    "no words": "delete from semantic_index_text_tail",
+    "ghost words": """insert into semantic_index_text_word (generation, word, term, chunks)
+        select generation, 'ghost', 1, 1 from semantic_index_text_state""",
+    "words of another text": """update semantic_index_text_tail
+        set terms = (select terms from semantic_index_text_tail where chunk = 2),
+        crc = (select crc from semantic_index_text_tail where chunk = 2)
+        where chunk = 1""",
+    "no titles": "delete from semantic_index_title",
 }
 KEPT = {
     "a passage": "update semantic_index_chunk set text = text || '!' where id = 1",

@@ -1,0 +1,422 @@
+"""Full-text search: BM25 over the posting lists of the index, exactly as SQLite's FTS5 computes it.
+
+A query becomes terms by the analyser that made the index, so it is never read as syntax. How rare a
+term is (its weight) is counted over the whole store, all tenants together; which chunks are found
+is not.
+
+Tested by tests/sqlite/test_text_search.py and tests/sqlite/test_contract_variants.py.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import groupby, repeat
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from semantic_core.errors import InputError, QueryTooLarge
+from semantic_core.types import ChunkId, Ranking, Scope
+from semantic_core_peewee.sqlite.ids import chunk_ids, numbers_of
+from semantic_core_peewee.sqlite.selective_scopes import documents_of, few_documents, in_scope
+from semantic_core_peewee.sqlite.text_index import Holding, TextCache, TextVersion, current_state
+from semantic_core_peewee.sqlite.text_segments import check_analyser, key_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from semantic_core.protocols import Analyser
+    from semantic_core_peewee.sqlite.filters import Clause
+    from semantic_core_peewee.sqlite.pool import View
+
+    Inside = Callable[[NDArray[np.intp]], NDArray[np.bool_]]
+    """Tells for each row whether it is in scope."""
+
+SOURCE = "words"
+K1 = 1.2
+"""BM25: how soon a repeated word stops counting; the value of FTS5."""
+B = 0.75
+"""BM25: how much a long passage pays for its length; the value of FTS5."""
+LEAST_IDF = 1e-6
+"""Weight of a word in more than half of the passages; the value of FTS5."""
+LEAST_SCORE = 1e-300
+"""Less than any row scores that contains a word."""
+MOST_TERMS = 32
+"""Distinct words that are looked for, the rarest ones."""
+MOST_REPEATS = 3
+"""How often a word that is repeated in the query counts, at most."""
+LOOKED_AT = 2_000
+"""Characters of a query that are looked at."""
+LONGEST_QUERY = 100_000
+"""Characters a query may have at all."""
+COMMON = 0.5
+"""A word in more than this part of all passages weighs next to nothing."""
+MOST_COMMON = 4
+"""Words that are looked for where nearly every passage holds each word of the query: the rarest."""
+_KEPT_SCOPES = 8
+"""Scopes whose documents stay in memory, per state of the file."""
+
+
+class Term(NamedTuple):
+    """A term that is looked for. key: its hash. held, behind: see `TextVersion.holding`. holders:
+    how many chunks contain it. times: how often it counts.
+    """
+
+    key: int
+    held: Holding
+    behind: Holding
+    holders: int
+    times: int
+
+
+class Scored(NamedTuple):
+    """What the rows that contain a term score for it. weight: the most that a row can score."""
+
+    rows: NDArray[np.intp]
+    scores: NDArray[np.float64]
+    weight: float
+
+
+class TextIndex:
+    """The full-text search of one store. budget: bytes of posting lists in memory."""
+
+    def __init__(self, analyser: Analyser, budget: int) -> None:
+        self.analyser = analyser
+        self._cache = TextCache(budget)
+        self._sums = threading.local()
+
+    @property
+    def memory(self) -> int:
+        """Bytes held in memory."""
+        return self._cache.memory
+
+    def forget(self) -> None:
+        """Give that memory back."""
+        self._cache.forget()
+
+    def is_built(self, view: View) -> bool:
+        """Whether there is an index, or nothing to index. Raises AnalyserMismatch."""
+        state = current_state(view)
+        check_analyser(state, self.analyser)
+        some = "select exists (select 1 from semantic_index_chunk where generation = ?)"
+        return bool(state.analyser) or not view.raw.execute(some, (view.generation,)).get
+
+    def words(self, view: View, text: str, limit: int, scope: Scope, clause: Clause) -> Ranking:
+        """The best `limit` chunks in scope that contain any of the words, by BM25; equal scores by
+        ChunkId, see `Tuning.most_equal`.
+        """
+        version = self._cache.at(view)
+        terms = self._terms(view, version, text)
+        if not terms or limit <= 0:
+            return Ranking(SOURCE)
+        scored = [_scored(version, term) for term in terms]
+        inside, check = _scope(view, version, scope, clause)
+
+        def best(most: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+            if check is None:
+                return self._best(version, scored, most, inside)
+            return self._checked(view, version, scored, most, inside, check)
+
+        most = limit + view.tuning.spare_rows
+        rows, scores = best(most)
+        if len(rows) == most and scores[-1] == scores[limit - 1]:
+            # The last score is shared by more than were asked for.
+            rows, scores = best(limit + view.tuning.most_equal)
+        return _ranking(view, version, rows, scores, limit)
+
+    def holding(self, view: View, text: str, scope: Scope, clause: Clause) -> NDArray[np.int64]:
+        """The documents in scope that contain any of the words that `words` looks for, ascending.
+
+        Raises InputError, QueryTooLarge.
+        """
+        version = self._cache.at(view)
+        has_word = np.zeros(len(version), dtype=bool)
+        for term in self._terms(view, version, text):
+            has_word[term.held.rows] = True
+            has_word[term.behind.rows + len(version.sealed)] = True
+        inside, check = _scope(view, version, scope, clause)
+        rows = _admitted(version, np.flatnonzero(has_word), inside)
+        documents = np.sort(version.column("document", rows))
+        documents = documents[np.flatnonzero(np.diff(documents, prepend=-1))]
+        if check is None:
+            return documents
+        found: NDArray[np.int64] = np.intersect1d(
+            documents, documents_of(view, check), assume_unique=True
+        )
+        return found
+
+    def score(self, view: View, ids: Sequence[ChunkId], text: str) -> NDArray[np.float64]:
+        """BM25 of each of these chunks: 0 without any of the words, NaN if it is gone."""
+        version = self._cache.at(view)
+        terms = self._terms(view, version, text)
+        scores = np.full(len(ids), np.nan, dtype=np.float64)
+        numbers = numbers_of(view, ids)
+        places = [place for place, number in enumerate(numbers) if number is not None]
+        chunks = np.array([number for number in numbers if number is not None], dtype=np.int64)
+        rows = version.rows_of(chunks)
+        total = np.zeros(len(places))
+        for term in terms:
+            found = _scored(version, term)
+            if len(found.rows):
+                there = np.searchsorted(found.rows, rows)
+                is_there = found.rows.take(there, mode="clip") == rows
+                total += np.where(is_there, found.scores.take(there, mode="clip"), 0.0)
+        scores[places] = total
+        return scores
+
+    def _terms(self, view: View, version: TextVersion, text: str) -> list[Term]:
+        """The terms that are looked for; [] if there is none. Raises InputError, QueryTooLarge.
+
+        Without those that nearly every passage contains, unless there are no others; and the rarest
+        of too many.
+        """
+        check_query(text)
+        asked = Counter(
+            token.term
+            for token in self.analyser.query_tokens(text[: LOOKED_AT + 1])
+            if token.end <= LOOKED_AT
+        )
+        terms = []
+        for word, times in asked.items():
+            key = key_of(word)
+            held, behind = version.holding(view, key)
+            holders = version.holders(held, behind)
+            if holders:
+                terms.append(Term(key, held, behind, holders, min(times, MOST_REPEATS)))
+        count = version.state.chunks
+        if count >= view.tuning.few_passages:
+            rare = [term for term in terms if term.holders <= COMMON * count]
+            terms = rare or sorted(terms, key=lambda term: term.holders)[:MOST_COMMON]
+        if len(terms) > MOST_TERMS:
+            terms = sorted(terms, key=lambda term: term.holders)[:MOST_TERMS]
+        return terms
+
+    def _best(
+        self, version: TextVersion, scored: Sequence[Scored], limit: int, inside: Inside | None
+    ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """(rows, scores) of the best `limit` rows that are alive and inside, best first; equal ones
+        in the order of their rows.
+        """
+        size = len(version)
+        sums = self._take_sums(size)
+        for part in scored:
+            np.add.at(sums, part.rows, part.scores)
+        least = _threshold(version, scored, sums, limit, inside)
+        if sum(len(part.rows) for part in scored) > size // 3:
+            # To look at every row once costs less than at some of them several times.
+            every = np.flatnonzero(sums[:size] >= (least or LEAST_SCORE))
+            rows = _admitted(version, every, inside)
+            scores = sums[rows]
+            sums[:size] = 0.0
+        else:
+            found = [part.rows[sums[part.rows] >= least] for part in scored]
+            rows = _admitted(version, np.unique(np.concatenate(found)), inside)
+            scores = sums[rows]
+            for part in scored:
+                sums[part.rows] = 0.0
+        self._sums.free = sums
+        order = np.lexsort((rows, -scores))[:limit]
+        return rows[order], scores[order]
+
+    def _take_sums(self, size: int) -> NDArray[np.float64]:
+        """A zero for each row. What is cut off while it uses them does not give them back."""
+        sums: NDArray[np.float64] | None = getattr(self._sums, "free", None)
+        self._sums.free = None
+        if sums is None or len(sums) < size:
+            sums = np.zeros(size + size // 8)
+        return sums
+
+    def _checked(
+        self,
+        view: View,
+        version: TextVersion,
+        scored: Sequence[Scored],
+        limit: int,
+        inside: Inside | None,
+        clause: Clause,
+    ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """As `_best`, of the rows whose documents meet the conditions: the best are looked up, more
+        of them until they are enough; and where that is many, all documents in scope are listed.
+        """
+        asked = view.tuning.scope_factor * limit
+        while asked <= view.tuning.checked_share * len(version):
+            rows, scores = self._best(version, scored, asked, inside)
+            documents = np.unique(version.column("document", rows))
+            meeting = np.isin(
+                version.column("document", rows), in_scope(view, clause, documents.tolist())
+            )
+            if np.count_nonzero(meeting) >= limit or len(rows) < asked:
+                return rows[meeting][:limit], scores[meeting][:limit]
+            asked *= 4
+        listed = documents_of(view, clause)
+        return self._best(version, scored, limit, _both(inside, _of_documents(version, listed)))
+
+
+def check_query(text: object) -> None:
+    """Raises InputError for what is no text,
+    QueryTooLarge for a text that is too long for a query.
+    """
+    if not isinstance(text, str):
+        raise InputError(f"A query must be a str, got {type(text).__name__}.")
+    if len(text) > LONGEST_QUERY:
+        raise QueryTooLarge(
+            f"A query has {len(text):,} characters, the most is {LONGEST_QUERY:,}.",
+            hint="Ask for what matters in it.",
+        )
+
+
+def idf_of(holding: int, passages: int) -> float:
+    """The weight of a word that so many of so many passages contain, as FTS5 computes it."""
+    idf = math.log((passages - holding + 0.5) / (holding + 0.5)) if holding <= passages else 0.0
+    return idf if idf > 0 else LEAST_IDF
+
+
+def _scored(version: TextVersion, term: Term) -> Scored:
+    """BM25 of every row that contains the term."""
+    weight = term.times * idf_of(term.holders, version.state.chunks) * (K1 + 1.0)
+    impacts = version.impacts.get(term.key)
+    if impacts is None:
+        impacts = _impacts(term.held, version.sealed.rows.length, version.average)
+        version.impacts.keep(term.key, impacts)
+    rows = term.held.rows
+    if len(term.behind.rows):
+        behind = _impacts(term.behind, version.tail.rows.length, version.average)
+        rows = np.concatenate([rows, term.behind.rows + np.int32(len(version.sealed))])
+        impacts = np.concatenate([impacts, behind])
+    return Scored(rows.astype(np.intp, copy=False), impacts * weight, weight)
+
+
+def _impacts(held: Holding, lengths: NDArray[np.int32], average: float) -> NDArray[np.float64]:
+    """BM25 of rows without its weight: count / (count + k1 * (1 - b + b * length / average))."""
+    counts = held.counts.astype(np.float64)
+    whole = lengths[held.rows] * (K1 * B / (average or 1.0))
+    whole += K1 * (1.0 - B)
+    whole += counts
+    counts /= whole
+    return counts
+
+
+def _threshold(
+    version: TextVersion,
+    scored: Sequence[Scored],
+    sums: NDArray[np.float64],
+    limit: int,
+    inside: Inside | None,
+) -> float:
+    """A score that at least `limit` rows reach: that of the rows of one term, the one that weighs
+    most of those that enough rows contain. 0 if there is no such term.
+    """
+    for part in sorted(scored, key=lambda one: -one.weight):
+        if len(part.rows) < limit:
+            continue
+        rows = _admitted(version, part.rows, inside)
+        if len(rows) >= limit:
+            return float(np.partition(sums[rows], len(rows) - limit)[len(rows) - limit])
+    return 0.0
+
+
+def _admitted(
+    version: TextVersion, rows: NDArray[np.intp], inside: Inside | None
+) -> NDArray[np.intp]:
+    """Those of these rows that are alive and inside."""
+    if version.alive is not None:
+        rows = rows[version.alive[rows]]
+    return rows if inside is None else rows[inside(rows)]
+
+
+def _ranking(
+    view: View,
+    version: TextVersion,
+    rows: NDArray[np.intp],
+    scores: NDArray[np.float64],
+    limit: int,
+) -> Ranking:
+    """The first `limit` of these, equal scores in the order of their ids: in blocks of
+    `Tuning.most_equal`, those written first before the others.
+    """
+    if len(rows) > limit:
+        wanted = int(np.count_nonzero(scores >= scores[limit - 1]))
+        rows = rows[:wanted]
+        scores = scores[:wanted]
+    chunks = version.chunks_of(rows).tolist()
+    ids = chunk_ids(view, chunks)
+    most_equal = view.tuning.most_equal
+    placed: list[tuple[float, ChunkId]] = []
+    pairs = zip(scores.tolist(), chunks, strict=True)
+    for score, equal in groupby(pairs, key=itemgetter(0)):
+        found = [ids[chunk] for _, chunk in equal if chunk in ids]
+        for start in range(0, len(found), most_equal):
+            block = sorted(found[start : start + most_equal])
+            placed += zip(repeat(score), block)
+    best = placed[:limit]
+    return Ranking(SOURCE, tuple([id for _, id in best]), tuple([score for score, _ in best]))
+
+
+# Scopes.
+
+
+def _scope(
+    view: View, version: TextVersion, scope: Scope, clause: Clause
+) -> tuple[Inside | None, Clause | None]:
+    """Which rows are in scope, and what is still to be checked of their documents; None for all,
+    and for nothing.
+    """
+    if clause.listed is not None:
+        return _of_documents(version, clause.listed), None
+    inside = _in_homes(view, version, scope)
+    if not scope.filter:
+        return inside, None
+    key = (clause.sql, clause.values)
+    kept: dict[Any, NDArray[np.int64] | None] = version.kept.setdefault("scopes", {})
+    if key not in kept:
+        few = few_documents(view, clause, len(version))
+        listed = None if few is None else np.sort(np.array(few, dtype=np.int64))
+        while len(kept) >= _KEPT_SCOPES:
+            kept.pop(next(iter(kept)), None)
+        kept[key] = listed
+        if listed is None:
+            return inside, clause
+    documents = kept[key]
+    if documents is None:
+        # Asked for again in the same state: to list them all pays.
+        documents = kept[key] = documents_of(view, clause)
+    return _both(inside, _of_documents(version, documents)), None
+
+
+def _of_documents(version: TextVersion, documents: NDArray[np.int64]) -> Inside:
+    """Whether a row belongs to one of these documents, which ascend."""
+
+    def inside(rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        of_rows = version.column("document", rows)
+        if not len(documents):
+            return np.zeros(len(rows), dtype=bool)
+        places = np.searchsorted(documents, of_rows)
+        found: NDArray[np.bool_] = documents.take(places, mode="clip") == of_rows
+        return found
+
+    return inside
+
+
+def _in_homes(view: View, version: TextVersion, scope: Scope) -> Inside | None:
+    """Whether a row is in the tenant's collections that are asked for; None if all rows are."""
+    sql = "select id, collection from semantic_index_home where generation = ? and tenant = ?"
+    wanted = []
+    for id, collection in view.raw.execute(sql, (view.generation, scope.tenant)).fetchall():
+        if scope.collections is None or collection in scope.collections:
+            wanted.append(id)
+    homes = version.homes
+    if homes.issubset(wanted):
+        return None
+    table = np.zeros(max(homes) + 1, dtype=bool)
+    table[[home for home in wanted if home < len(table)]] = True
+    return lambda rows: table[version.column("home", rows)]
+
+
+def _both(one: Inside | None, other: Inside) -> Inside:
+    if one is None:
+        return other
+    return lambda rows: one(rows) & other(rows)
