@@ -1,6 +1,8 @@
 """All documents that a search finds: how many there are, their metadata by value, and their order
 by a field of it.
 
+Which documents hold a word is asked of the full-text index here, in `holding`, and nowhere else.
+
 Tested by tests/sqlite/test_contract.py and tests/sqlite/test_contract_variants.py.
 """
 
@@ -10,19 +12,20 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from semantic_core.types import FacetCount, Ref, Scope
+from semantic_core.types import FacetCount, Ref
 from semantic_core_peewee.sqlite.records import of_rows
-from semantic_core_peewee.sqlite.selective_scopes import documents_of
+from semantic_core_peewee.sqlite.selective_scopes import numbers
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from semantic_core.types import Scope
     from semantic_core_peewee.sqlite.filters import Clause
     from semantic_core_peewee.sqlite.pool import View
     from semantic_core_peewee.sqlite.text_search import TextIndex
 
-_KEPT = "matches"
+_IN_SCOPE = "select group_concat(d.id) from semantic_index_document as d where {}"
 _FACETS = """select a.kind, a.value, count(*) as documents
     from semantic_index_attribute as a
     where a.generation = ? and a.key = ? and a.kind <> 'empty'
@@ -41,23 +44,16 @@ _ORDERED = """select d.tenant, d.collection, d.key
     limit ? offset ?"""
 
 
-def of(
+def holding(
     view: View, index: TextIndex, text: str | None, scope: Scope, clause: Clause
 ) -> NDArray[np.int64]:
-    """The documents in scope that hold any of the words of the text, all in scope for None;
-    ascending.
+    """The documents in scope that hold any of the words of the text, all in scope for None.
 
     Raises InputError, QueryTooLarge.
     """
-    # Total, facets and order of one search ask for the same.
-    kept: dict[object, NDArray[np.int64]] = view.kept.setdefault(_KEPT, {})
-    key = (text, clause.sql, clause.values)
-    if key not in kept:
-        if text is None:
-            kept[key] = documents_of(view, clause)
-        else:
-            kept[key] = index.holding(view, text, scope, clause)
-    return kept[key]
+    if text is None:
+        return numbers(view.raw.execute(_IN_SCOPE.format(clause.sql), clause.values).get)
+    return index.documents(view, text, scope, clause)
 
 
 def facets(
@@ -80,11 +76,12 @@ def _facet(kind: str, value: Any, documents: int) -> FacetCount:
 def ordered(
     view: View,
     documents: NDArray[np.int64],
+    *,
     field: str,
     descending: bool,
     limit: int,
     offset: int,
-) -> list[Ref]:
+) -> Sequence[Ref]:
     """See `FieldOrder.ordered`."""
     listed = json.dumps(documents.tolist())
     choose, way = ("max", "desc") if descending else ("min", "asc")

@@ -258,6 +258,9 @@ class SameFileStore(SqliteStore):
         """See `SqliteStore.titled`."""
         return SqliteStore.titled(self._unlearned(), text, limit, scope)
 
+    def _matched(self, text: str | None, scope: Scope, work: Callable[..., Any]) -> Any:
+        return SqliteStore._matched(self._unlearned(), text, scope, work)
+
     def after_commit(self, call: Callable[[], None]) -> None:
         """See `Transactional.after_commit`."""
         self._application_pool.after_commit(call)

@@ -88,16 +88,6 @@ def _of_collection(
     return numbers(ids)[np.flatnonzero(wanted)]
 
 
-def documents_of(view: View, clause: Clause) -> NDArray[np.int64]:
-    """The documents in scope, ascending."""
-    if clause.listed is not None:
-        return clause.listed
-    sql = f"select group_concat(d.id) from semantic_index_document as d where {clause.sql}"
-    documents = numbers(view.raw.execute(sql, clause.values).get)
-    documents.sort()
-    return documents
-
-
 def few_documents(view: View, clause: Clause, chunks: int) -> list[int] | None:
     """The documents in scope, if one of its conditions alone leaves few of a store with so many
     chunks; else None.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -390,22 +391,16 @@ class SqliteStore:
 
     def count(self, text: str, scope: Scope) -> int:
         """See `TextCounts.count`. The words that are looked for are those of `words`."""
-
-        def work(view: View, documents: NDArray[np.int64]) -> int:
-            return len(documents)
-
-        return self._pool.search(self._of_matches(scope, text, work))
+        return self._matched(text, scope, lambda view, documents: len(documents))
 
     def facets(
         self, text: str | None, scope: Scope, fields: Mapping[str, int]
     ) -> Mapping[str, Sequence[FacetCount]]:
         """See `Facets.facets`."""
         wanted = {field: check_count("limit", limit) for field, limit in fields.items()}
-
-        def work(view: View, documents: NDArray[np.int64]) -> dict[str, list[FacetCount]]:
-            return matches.facets(view, documents, wanted)
-
-        return self._pool.search(self._of_matches(scope, text, work))
+        return self._matched(
+            text, scope, lambda view, documents: matches.facets(view, documents, wanted)
+        )
 
     def ordered(
         self,
@@ -418,24 +413,26 @@ class SqliteStore:
         offset: int = 0,
     ) -> Sequence[Ref]:
         """See `FieldOrder.ordered`."""
-        most = check_count("limit", limit)
-        first = check_count("offset", offset)
+        order = partial(
+            matches.ordered,
+            field=field,
+            descending=descending,
+            limit=check_count("limit", limit),
+            offset=check_count("offset", offset),
+        )
+        return self._matched(text, scope, order)
 
-        def work(view: View, documents: NDArray[np.int64]) -> list[Ref]:
-            return matches.ordered(view, documents, field, descending, most, first)
-
-        return self._pool.search(self._of_matches(scope, text, work))
-
-    def _of_matches(
-        self, scope: Scope, text: str | None, work: Callable[[View, NDArray[np.int64]], T]
-    ) -> Callable[[View], T]:
-        """Work on the documents in scope that hold a word of the text; on all for None."""
+    def _matched(
+        self, text: str | None, scope: Scope, work: Callable[[View, NDArray[np.int64]], T]
+    ) -> T:
+        """What `work` makes of the documents in scope that contain a word of the text."""
         self._built()
 
-        def with_documents(view: View) -> T:
-            return work(view, matches.of(view, self._text, text, scope, self._clause(view, scope)))
+        def on_documents(view: View) -> T:
+            clause = self._clause(view, scope)
+            return work(view, matches.holding(view, self._text, text, scope, clause))
 
-        return with_documents
+        return self._pool.search(on_documents)
 
     def fetch(self, ids: Sequence[ChunkId]) -> list[StoredChunk]:
         """See `Store.fetch`."""

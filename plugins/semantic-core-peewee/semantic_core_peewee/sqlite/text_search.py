@@ -22,7 +22,7 @@ import numpy as np
 from semantic_core.errors import InputError, QueryTooLarge
 from semantic_core.types import ChunkId, Ranking, Scope
 from semantic_core_peewee.sqlite.ids import chunk_ids, numbers_of
-from semantic_core_peewee.sqlite.selective_scopes import documents_of, few_documents, in_scope
+from semantic_core_peewee.sqlite.selective_scopes import few_documents, in_scope, numbers
 from semantic_core_peewee.sqlite.text_index import Holding, TextCache, TextVersion, current_state
 from semantic_core_peewee.sqlite.text_segments import check_analyser, key_of
 
@@ -128,27 +128,6 @@ class TextIndex:
             rows, scores = best(limit + view.tuning.most_equal)
         return _ranking(view, version, rows, scores, limit)
 
-    def holding(self, view: View, text: str, scope: Scope, clause: Clause) -> NDArray[np.int64]:
-        """The documents in scope that contain any of the words that `words` looks for, ascending.
-
-        Raises InputError, QueryTooLarge.
-        """
-        version = self._cache.at(view)
-        has_word = np.zeros(len(version), dtype=bool)
-        for term in self._terms(view, version, text):
-            has_word[term.held.rows] = True
-            has_word[term.behind.rows + len(version.sealed)] = True
-        inside, check = _scope(view, version, scope, clause)
-        rows = _admitted(version, np.flatnonzero(has_word), inside)
-        documents = np.sort(version.column("document", rows))
-        documents = documents[np.flatnonzero(np.diff(documents, prepend=-1))]
-        if check is None:
-            return documents
-        found: NDArray[np.int64] = np.intersect1d(
-            documents, documents_of(view, check), assume_unique=True
-        )
-        return found
-
     def score(self, view: View, ids: Sequence[ChunkId], text: str) -> NDArray[np.float64]:
         """BM25 of each of these chunks: 0 without any of the words, NaN if it is gone."""
         version = self._cache.at(view)
@@ -167,6 +146,24 @@ class TextIndex:
                 total += np.where(is_there, found.scores.take(there, mode="clip"), 0.0)
         scores[places] = total
         return scores
+
+    def documents(self, view: View, text: str, scope: Scope, clause: Clause) -> NDArray[np.int64]:
+        """The documents in scope that contain any of the words, ascending.
+
+        Raises InputError, QueryTooLarge.
+        """
+        version = self._cache.at(view)
+        terms = self._terms(view, version, text)
+        rows = [term.held.rows for term in terms]
+        rows += [term.behind.rows + np.int32(len(version.sealed)) for term in terms]
+        if not rows:
+            return np.zeros(0, dtype=np.int64)
+        inside, check = _scope(view, version, scope, clause)
+        if check is not None:
+            inside = _both(inside, _of_documents(version, _listed(view, check)))
+        found = _admitted(version, np.unique(np.concatenate(rows)).astype(np.intp), inside)
+        documents: NDArray[np.int64] = np.unique(version.column("document", found))
+        return documents
 
     def _terms(self, view: View, version: TextVersion, text: str) -> list[Term]:
         """The terms that are looked for; [] if there is none. Raises InputError, QueryTooLarge.
@@ -252,7 +249,7 @@ class TextIndex:
             if np.count_nonzero(meeting) >= limit or len(rows) < asked:
                 return rows[meeting][:limit], scores[meeting][:limit]
             asked *= 4
-        listed = documents_of(view, clause)
+        listed = _listed(view, clause)
         return self._best(version, scored, limit, _both(inside, _of_documents(version, listed)))
 
 
@@ -365,9 +362,9 @@ def _scope(
     """Which rows are in scope, and what is still to be checked of their documents; None for all,
     and for nothing.
     """
+    inside = _in_homes(view, version, scope)
     if clause.listed is not None:
         return _of_documents(version, clause.listed), None
-    inside = _in_homes(view, version, scope)
     if not scope.filter:
         return inside, None
     key = (clause.sql, clause.values)
@@ -383,8 +380,14 @@ def _scope(
     documents = kept[key]
     if documents is None:
         # Asked for again in the same state: to list them all pays.
-        documents = kept[key] = documents_of(view, clause)
+        documents = kept[key] = _listed(view, clause)
     return _both(inside, _of_documents(version, documents)), None
+
+
+def _listed(view: View, clause: Clause) -> NDArray[np.int64]:
+    """The documents in scope, ascending."""
+    sql = f"select group_concat(d.id) from semantic_index_document as d where {clause.sql}"
+    return np.sort(numbers(view.raw.execute(sql, clause.values).get))
 
 
 def _of_documents(version: TextVersion, documents: NDArray[np.int64]) -> Inside:
