@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def results_json(results: SearchResults, *, explain: bool = False) -> dict[str, Any]:
     """A search result. explain: add each retriever's score to every hit.
 
-    "reason" is present if the result is degraded.
+    "reason" is present if the result is degraded, "total" and "facets" if they were asked for.
     """
     answer: dict[str, Any] = {
         "query": results.query,
@@ -35,6 +35,14 @@ def results_json(results: SearchResults, *, explain: bool = False) -> dict[str, 
     }
     if results.degraded:
         answer["reason"] = results.reason
+    if results.total is not None:
+        answer["total"] = results.total
+        answer["total_is_exact"] = results.total_is_exact
+    if results.facets:
+        answer["facets"] = {
+            field: [{"value": value, "documents": number} for value, number in values]
+            for field, values in results.facets.items()
+        }
     answer["timings_ms"] = dict(results.timings)
     answer["hits"] = [hit_json(hit, explain=explain) for hit in results]
     return answer

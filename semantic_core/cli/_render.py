@@ -74,12 +74,29 @@ def hit_texts(
 def summary(results: SearchResults, *, width: int) -> Iterator[Text]:
     """The number of hits, the mode and the time of each step; then why a result is degraded."""
     parts = [counted(len(results), "hit"), f"{results.mode} search"]
+    if results.total is not None:
+        parts.insert(1, _total(results))
     time = _time(results.timings)
     if time:
         parts.append(time)
     yield from packed(parts, width)
     if results.degraded:
         text = Text().append("Degraded: ", "bold yellow").append(f"{squeezed(results.reason)}.")
+        yield from _wrapped(text, width)
+
+
+def _total(results: SearchResults) -> str:
+    """What the total says: it counts other documents in each mode."""
+    documents = counted(results.total or 0, "document")
+    return f"{documents} in scope" if results.mode == "vector" else f"{documents} with these words"
+
+
+def facet_texts(results: SearchResults, *, width: int) -> Iterator[Text]:
+    """For each facet its field, and its values with the number of documents."""
+    for field, values in results.facets.items():
+        shown = [f"{squeezed(str(value))} ({documents:,})" for value, documents in values]
+        text = Text().append(squeezed(field), "bold")
+        text.append(f": {', '.join(shown) or 'no values'}")
         yield from _wrapped(text, width)
 
 
