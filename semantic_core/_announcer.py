@@ -102,7 +102,7 @@ class Announcer:
             return
         self._plugins.announce(
             Searched(
-                query=request.text,
+                query=results.query,
                 tenant=request.scope.tenant,
                 collections=request.scope.collections,
                 mode=results.mode,

@@ -20,7 +20,14 @@ import attrs
 from semantic_core._matches import Total, by_field, facets_of, total_of
 from semantic_core._no_embedder import WordsOnly
 from semantic_core._plugins.builtin import FUSED
-from semantic_core._validation import check_count, check_unicode, clip, described
+from semantic_core._typos import TYPOS, corrected
+from semantic_core._validation import (
+    check_count,
+    check_metadata_key,
+    check_unicode,
+    clip,
+    described,
+)
 from semantic_core._vectors import checked_vector
 from semantic_core.errors import (
     EmbedderError,
@@ -28,7 +35,9 @@ from semantic_core.errors import (
     QueryTooLarge,
     is_interruption,
 )
-from semantic_core.protocols import TextSearch
+from semantic_core.marking import QueryMarker
+from semantic_core.protocols import TextFilter, TextSearch
+from semantic_core.query_syntax import SYNTAXES, parse_query
 from semantic_core.types import (
     MODES,
     ChunkId,
@@ -44,7 +53,9 @@ from semantic_core.types import (
 if TYPE_CHECKING:
     from semantic_core._costs import CostTracker
     from semantic_core._plugins.host import Plugins
-    from semantic_core.protocols import Embedder, Store
+    from semantic_core._typos import Typos
+    from semantic_core.protocols import Analyser, Embedder, Store
+    from semantic_core.query_syntax import Syntax
     from semantic_core.types import Vector
 
 
@@ -162,13 +173,35 @@ RERANKED = 50
 """Hits that a reranker gets at once: always the same ones, whatever page is wanted."""
 MAX_LIMIT = 10_000
 """Most hits that one search may reach, including the offset."""
+_ONLY_EXCLUDED = "the query says only what to leave out, so there is nothing to look for"
 MAX_QUERY = 100_000
 """Longest query, in characters."""
 
 
+@attrs.frozen
+class QueryReading:
+    """How a query is read; see `SemanticCore.search`. Raises InputError."""
+
+    syntax: Syntax = "plain"
+    fields: Sequence[str] = ()
+    typos: Typos = "suggest"
+
+    def __attrs_post_init__(self) -> None:
+        for name, value, known in (
+            ("syntax", self.syntax, SYNTAXES),
+            ("typos", self.typos, TYPOS),
+        ):
+            if value not in known:
+                raise InputError(f"{name} must be one of {', '.join(known)}, got {clip(value)}.")
+        if isinstance(self.fields, str):
+            raise InputError(f"fields must be a list of names, got the str {self.fields!r}.")
+        for field in self.fields:
+            check_metadata_key(field)
+
+
 class Search:
     """The searches of one client. per_document: only the best chunk of each document; otherwise
-    every chunk.
+    every chunk. analyser: splits queries and texts into words where they are marked or corrected.
     """
 
     def __init__(
@@ -177,15 +210,61 @@ class Search:
         store: Store,
         embedder: Embedder,
         cost_tracker: CostTracker,
+        analyser: Analyser,
         *,
         per_document: bool,
     ) -> None:
         self._plugins = plugins
         self._store = store
         self._per_document = per_document
+        self._analyser = analyser
         self._new_search = partial(
-            _OneSearch, plugins, store, embedder, cost_tracker, per_document=per_document
+            _OneSearch,
+            plugins,
+            store,
+            embedder,
+            cost_tracker,
+            analyser,
+            per_document=per_document,
         )
+
+    def read(self, request: SearchRequest, reading: QueryReading) -> SearchResults:
+        """The results of a request whose text is the query as it was typed.
+
+        Raises InputError for a query with conditions if the store does not apply them; else as
+        `run`.
+        """
+        request = self._as_read(request, request.text, reading)
+        _check(request)
+        started = perf_counter()
+        better = None
+        if reading.typos != "ignore" and request.mode != "vector":
+            better = corrected(request.query, self._store, request.scope, self._analyser)
+        spent = round((perf_counter() - started) * 1000, 3)
+        if better is None:
+            return self.run(request)
+        if reading.typos == "suggest":
+            results = attrs.evolve(self.run(request), did_you_mean=better)
+        else:
+            typed = request.query.typed
+            results = self.run(self._as_read(request, better, reading))
+            results = attrs.evolve(results, query=typed, corrected=better)
+        total = round(results.timings.get("total", 0.0) + spent, 3)
+        return attrs.evolve(results, timings={**results.timings, "correct": spent, "total": total})
+
+    def _as_read(self, request: SearchRequest, typed: str, reading: QueryReading) -> SearchRequest:
+        """The request with this query as it is understood, and its conditions in the scope."""
+        if reading.syntax == "plain" or not isinstance(typed, str):
+            return attrs.evolve(request, text=typed)
+        query = parse_query(typed, syntax=reading.syntax, fields=reading.fields)
+        if query.conditions and not isinstance(self._store, TextFilter):
+            raise InputError(
+                f"{type(self._store).__name__} applies no conditions on words, and the query has "
+                f"some: {clip(typed)}.",
+                hint='Use syntax="plain", or a store that is a TextFilter.',
+            )
+        scope = attrs.evolve(request.scope, text=query.conditions)
+        return attrs.evolve(request, text=query.words, parsed=query, scope=scope)
 
     def run(self, request: SearchRequest) -> SearchResults:
         """The results, with the middleware of plugins around the search itself.
@@ -217,12 +296,14 @@ class _OneSearch:
         store: Store,
         embedder: Embedder,
         cost_tracker: CostTracker,
+        analyser: Analyser,
         *,
         per_document: bool,
     ) -> None:
         self._plugins = plugins
         self._store = store
         self._embedder = embedder
+        self._analyser = analyser
         self._cost_tracker = cost_tracker
         self._per_document = per_document
         self._reasons: list[str] = []
@@ -234,6 +315,16 @@ class _OneSearch:
         limit = request.limit
         total = Total(0, False)
         facets: Mapping[str, Sequence[FacetCount]] = {}
+        if not request.text.strip():
+            return SearchResults(
+                request.query.typed,
+                (),
+                request.mode,
+                True,
+                _ONLY_EXCLUDED,
+                total=0 if request.total else None,
+                total_is_exact=request.total,
+            )
         with self._timed("total"):
             with self._timed("embed"):
                 vector, used = self._vector(request)
@@ -243,7 +334,7 @@ class _OneSearch:
                 with self._store.snapshot():
                     total, facets = self._of_all(request)
         return SearchResults(
-            query=request.text,
+            query=request.query.typed,
             hits=tuple(hits[offset : offset + limit]),
             mode=used,
             degraded=bool(self._reasons),
@@ -324,6 +415,7 @@ class _OneSearch:
 
     def _answer(self, request: SearchRequest, count: int) -> list[SearchHit]:
         """The first hits, this many; fewer only if there are no more."""
+        self._marker = QueryMarker(request.query, self._analyser)
         if request.order_by:
             return self._by_field(request, count)
         order = Order(
@@ -425,6 +517,7 @@ class _OneSearch:
                     kind=chunk.kind,
                     metadata=stored.metadata,
                     updated_at=stored.updated_at,
+                    marker=self._marker,
                 )
             )
         return hits
@@ -443,7 +536,8 @@ def _only(collections: Sequence[str] | None) -> str:
 
 
 def _check(request: SearchRequest) -> None:
-    text = check_unicode("The query", request.text)
+    check_unicode("The query", request.text)
+    text = request.query.typed
     if not text.strip():
         raise InputError("The query is empty.", hint="Write what to search for.")
     if len(text) > MAX_QUERY:

@@ -25,6 +25,7 @@ from semantic_core.errors import ConfigError, InputError
 from semantic_core.types import (
     Among,
     ChunkId,
+    Completion,
     Document,
     IngestMode,
     IngestReport,
@@ -41,6 +42,8 @@ from semantic_core.types import (
 
 if TYPE_CHECKING:
     from semantic_core._ingest import IngestProgress
+    from semantic_core._typos import Typos
+    from semantic_core.query_syntax import Syntax
 
 T = TypeVar("T")
 
@@ -171,6 +174,9 @@ class AsyncSemanticCore:
         facets: Sequence[str] | Mapping[str, int] | None = None,
         order_by: str | None = None,
         passages: Passages = "best",
+        syntax: Syntax = "plain",
+        fields: Sequence[str] = (),
+        typos: Typos = "suggest",
     ) -> SearchResults:
         """See `SemanticCore.search`."""
         work = partial(
@@ -187,6 +193,9 @@ class AsyncSemanticCore:
             facets=facets,
             order_by=order_by,
             passages=passages,
+            syntax=syntax,
+            fields=fields,
+            typos=typos,
         )
         return await self.call(work)
 
@@ -201,6 +210,9 @@ class AsyncSemanticCore:
         collections: Sequence[str] | None = None,
         context: Mapping[str, Any] | None = None,
         among: Among = None,
+        syntax: Syntax = "plain",
+        fields: Sequence[str] = (),
+        typos: Typos = "suggest",
     ) -> SearchResults:
         """See `SemanticCore.search_chunks`."""
         work = partial(
@@ -213,6 +225,51 @@ class AsyncSemanticCore:
             collections=collections,
             context=context,
             among=among,
+            syntax=syntax,
+            fields=fields,
+            typos=typos,
+        )
+        return await self.call(work)
+
+    async def complete(
+        self,
+        text: str,
+        *,
+        limit: int = 10,
+        where: Where = None,
+        collections: Sequence[str] | None = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> tuple[Completion, ...]:
+        """See `SemanticCore.complete`."""
+        work = partial(
+            self.core.complete,
+            text,
+            limit=limit,
+            where=where,
+            collections=collections,
+            context=context,
+        )
+        return await self.call(work)
+
+    async def similar(
+        self,
+        ref: Ref | SearchHit,
+        *,
+        limit: int = 10,
+        where: Where = None,
+        offset: int = 0,
+        collections: Sequence[str] | None = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> SearchResults:
+        """See `SemanticCore.similar`."""
+        work = partial(
+            self.core.similar,
+            ref,
+            limit=limit,
+            where=where,
+            offset=offset,
+            collections=collections,
+            context=context,
         )
         return await self.call(work)
 

@@ -29,9 +29,12 @@ from semantic_core._matches import checked_facets, checked_order
 from semantic_core._no_embedder import WordsOnly
 from semantic_core._parts import Together, with_obsolete
 from semantic_core._plugins.host import Plugins
-from semantic_core._search import DEPTHS, Search
+from semantic_core._search import DEPTHS, QueryReading, Search
+from semantic_core._similar import likeness_of
 from semantic_core._sync import merged, sync
-from semantic_core._validation import check_count, check_name, check_seconds, clip
+from semantic_core._typos import completions
+from semantic_core._validation import check_count, check_name, check_seconds, check_unicode, clip
+from semantic_core.analysis import WordAnalyser
 from semantic_core.batch import (
     BatchManager,
     BatchRules,
@@ -55,6 +58,7 @@ from semantic_core.types import (
     WORDS_ONLY,
     Among,
     ChunkId,
+    Completion,
     Document,
     IngestMode,
     IngestReport,
@@ -73,7 +77,9 @@ from semantic_core.types import (
 
 if TYPE_CHECKING:
     from semantic_core._plugins.records import PluginInfo
-    from semantic_core.protocols import Embedder, Follower, Outbox, Source, Store
+    from semantic_core._typos import Typos
+    from semantic_core.protocols import Analyser, Embedder, Follower, Outbox, Source, Store
+    from semantic_core.query_syntax import Syntax
 
 
 class _Unset(str):
@@ -83,10 +89,15 @@ class _Unset(str):
 
 
 _UNSET_EMBEDDER: str = _Unset(DEFAULT_EMBEDDER)
+_ANALYSER = WordAnalyser()
 KEYRING = "keyring"
 """The option by which an embedder takes its keys."""
 LEAST_CHARS = 50
 """Smallest `max_chars`, in characters: a shorter passage has too little content."""
+MOST_COMPLETIONS = 100
+"""Most completions of one text."""
+LONGEST_COMPLETED = 1_000
+"""Longest text that is completed, in characters: nobody types more into a search box."""
 MOST_NEIGHBOURS = 1_000
 """Most passages that `context_window` returns on either side."""
 
@@ -330,6 +341,9 @@ class SemanticCore:
         facets: Sequence[str] | Mapping[str, int] | None = None,
         order_by: str | None = None,
         passages: Passages = "best",
+        syntax: Syntax = "plain",
+        fields: Sequence[str] = (),
+        typos: Typos = "suggest",
     ) -> SearchResults:
         """The best passage of each of the `limit` best documents, after `offset` better ones.
 
@@ -348,12 +362,20 @@ class SemanticCore:
         last, and their meaning has no say. passages: "best" gives the best passage of each
         document, "all" every passage as a hit of its own, like `search_chunks`.
 
+        syntax: "plain" reads the query as words, whatever is in it; "query" reads what people type
+        into a search box: ``"exact words"``, ``word*``, ``-word``, ``field:word``, ``OR``, see
+        `semantic_core.query_syntax`; no text is an error. fields: the metadata keys that may stand
+        before a colon. typos: "suggest" tells in ``did_you_mean`` if a word is in no document and
+        one that is near is; "correct" searches for that at once and tells in ``corrected``;
+        "ignore" does neither.
+
         Raises InputError, FilterInvalid, TenantRequired, StoreError; AccessRefused if a plugin
         shows nothing to whoever asks; HookFailed for a plugin that fails and might have hidden
         hits.
         """
         per_document = _per_document(passages, order_by)
         with self._announcer.failures("search", query):
+            reading = QueryReading(syntax, fields, typos)
             scope = self._scope(where, collections, context, among)
             request = SearchRequest(
                 query,
@@ -367,7 +389,7 @@ class SemanticCore:
                 facets=checked_facets(facets),
                 order_by=checked_order(order_by),
             )
-            return self._search(request, per_document=per_document)
+            return self._search(request, reading, per_document=per_document)
 
     @cut_cleanly
     def search_chunks(
@@ -381,14 +403,92 @@ class SemanticCore:
         collections: Sequence[str] | None = None,
         context: Mapping[str, Any] | None = None,
         among: Among = None,
+        syntax: Syntax = "plain",
+        fields: Sequence[str] = (),
+        typos: Typos = "suggest",
     ) -> SearchResults:
         """The best passages, however many of them are of one document. Otherwise like `search`."""
         with self._announcer.failures("search", query):
+            reading = QueryReading(syntax, fields, typos)
             scope = self._scope(where, collections, context, among)
             request = SearchRequest(
                 query, scope, mode, limit, offset, DEPTHS[0], context=_checked_context(context)
             )
-            return self._search(request, per_document=False)
+            return self._search(request, reading, per_document=False)
+
+    @cut_cleanly
+    def complete(
+        self,
+        text: str,
+        *,
+        limit: int = 10,
+        where: Where = None,
+        collections: Sequence[str] | None = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> tuple[Completion, ...]:
+        """What somebody who has typed this text may want to type: titles that begin so, and the
+        text with its last word completed, the most frequent word first.
+
+        Only documents in scope count, and only such as whoever asks may see. where, collections,
+        context: as for `search`. A store that does not know its words offers titles alone. () for
+        a text without words. Raises InputError, FilterInvalid, TenantRequired, StoreError.
+        """
+        check_unicode("The text", text)
+        most = check_count("limit", limit, 1, MOST_COMPLETIONS)
+        if len(text) > LONGEST_COMPLETED:
+            return ()
+        scope = self._scope(where, collections, context)
+        with self.store.snapshot():
+            return completions(text, most, self.store, scope, self._words_analyser)
+
+    @cut_cleanly
+    def similar(
+        self,
+        ref: Ref | SearchHit,
+        *,
+        limit: int = 10,
+        where: Where = None,
+        offset: int = 0,
+        collections: Sequence[str] | None = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> SearchResults:
+        """The documents that are most like this one, without itself: near to its vectors, and with
+        its rarest words.
+
+        No embedder is asked: the vectors are those that are stored; if there are none, the words
+        decide alone. The query of the results is these words. where, collections, context: as for
+        `search`. Raises InputError if there is no such document, or it is not shown to whoever
+        asks; else as `search`.
+        """
+        wanted = self._scoped(ref.ref if isinstance(ref, SearchHit) else ref)
+        check_count("limit", limit, 1)
+        check_count("offset", offset)
+        with self._announcer.failures("search", str(wanted)):
+            scope = self._scope(where, collections, context)
+            shown = self._restriction(context)
+            likeness = likeness_of(
+                wanted, self.store, Scope(wanted.tenant, filter=shown), self._words_analyser
+            )
+            if likeness is None:
+                raise InputError(
+                    f"There is no document {wanted}.", hint="Give the Ref of one that is indexed."
+                )
+            if not likeness.words:
+                return SearchResults("", (), "text")
+            vector = None if self._words_only else likeness.vector
+            request = SearchRequest(
+                likeness.words,
+                scope,
+                "text" if vector is None else "hybrid",
+                limit + offset + 1,
+                0,
+                DEPTHS[0],
+                vector=vector,
+                context=_checked_context(context),
+            )
+            found = self._search(request, QueryReading(typos="ignore"), per_document=True)
+            others = [hit for hit in found.hits if hit.ref != wanted]
+            return attrs.evolve(found, hits=tuple(others[offset : offset + limit]))
 
     @cut_cleanly
     def context_window(
@@ -755,17 +855,26 @@ class SemanticCore:
             progress=progress,
         )
 
-    def _search(self, request: SearchRequest, *, per_document: bool) -> SearchResults:
+    def _search(
+        self, request: SearchRequest, reading: QueryReading, *, per_document: bool
+    ) -> SearchResults:
+        analyser = self._words_analyser
         search = Search(
             self._plugins,
             self.store,
             self.embedder,
             self._batches.cost_tracker,
+            analyser,
             per_document=per_document,
         )
-        results = search.run(request)
+        results = search.read(request, reading)
         self._announcer.searched(request, results)
         return results
+
+    @property
+    def _words_analyser(self) -> Analyser:
+        """What splits queries and texts into words, for marks, completion and corrections."""
+        return _ANALYSER
 
     def _restriction(self, context: Mapping[str, Any] | None) -> Filter:
         """What plugins show to whoever asks."""

@@ -207,7 +207,8 @@ def semantic_retrieve(request: SearchRequest, store: Store, embedder: Embedder) 
     empty Ranking if there are no candidates. Candidates that you do not list count less than those
     you list: as 0 if all your scores are above 0. The source "title" is for documents whose title
     is the query or begins with it: its scores, from 0 to 1, move them to the front. Ids out of the
-    scope are dropped and reported in the results; ids that are not in the store are dropped.
+    scope are dropped and reported in the results; ids that are not in the store are dropped, and so
+    are those of documents without the words of ``request.scope.text``, which you may leave aside.
     Every plugin is asked; one that raises is left out and reported in the results.
     """
     raise NotImplementedError

@@ -3,10 +3,10 @@ implements one; it inherits from nothing.
 
 An optional ability is a protocol of its own, and callers test for it with ``isinstance``. A store
 may also be `TextSearch`, `AnalysesText`, `TextScores`, `TextCounts`, `Facets`, `FieldOrder`,
-`TitleSearch`, `VectorQueue`, `BatchQueue`, `Checkpoints`, `Transactional` and `Patient`; an
-embedder may also be `BatchEmbedder`, `Priced` and `Metered`; an analyser, `BulkAnalyser`. The
-checks of `semantic_core.testing` prove that a class keeps its contract; every rule they check is
-stated here.
+`TitleSearch`, `TextFilter`, `Vocabulary`, `VectorQueue`, `BatchQueue`, `Checkpoints`,
+`Transactional` and `Patient`; an embedder may also be `BatchEmbedder`, `Priced` and `Metered`; an
+analyser, `BulkAnalyser`. The checks of `semantic_core.testing` prove that a class keeps its
+contract; every rule they check is stated here.
 
 Tested by tests/contracts/test_contract.py.
 """
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from semantic_core._metering import Spent
+    from semantic_core.query_syntax import TextConditions
     from semantic_core.types import Vector, Vectors
 
     Scores = NDArray[np.float64]
@@ -638,6 +639,66 @@ class TitleSearch(Protocol):
         the limit. A text without words finds nothing, and a title without words is never found. A
         document without chunks is not found, and a document whose first passage does not begin with
         its title need not be found.
+        """
+        ...
+
+
+@runtime_checkable
+class TextFilter(Protocol):
+    """A store that applies the conditions of `Scope.text`, in every method that takes a scope.
+
+    A term is in a document if each of its words is in one of the document's passages, and they
+    stand one after the other in one of these passages or in the text of the document. With the
+    field "title" they stand in its title, with "text" in its text, with "headings" in a heading of
+    one of its chunks, else in a value of that metadata key; a word that is in the title only beyond
+    what its passages have of it need not be found. Words are those of full-text search, so a term
+    of one word without a field is in the documents that `words` finds for it. A term is also found
+    where punctuation or white space stands between its words. A prefix fits every word that begins
+    so, itself included.
+
+    Without this ability a search with such conditions raises InputError.
+    """
+
+    def meeting(self, refs: Collection[Ref], conditions: TextConditions) -> frozenset[Ref]:
+        """Those of these documents that meet the conditions; a document that does not exist meets
+        none.
+        """
+        ...
+
+
+@runtime_checkable
+class Vocabulary(Protocol):
+    """A store that knows the words of its documents: for completion and for typing errors.
+
+    A word is given as people write it, in lower case; accents may be left out. Only documents in
+    scope count: a word that is in none of them is never given. `Scope.text` may be left aside by a
+    store that is no `TextFilter`.
+    """
+
+    def word_counts(self, words: Collection[str], scope: Scope) -> Mapping[str, int]:
+        """In how many documents in scope each of these words is, for every word that was asked for.
+
+        0 if full-text search finds no document by it, and only then. A store may count passages
+        instead of documents, or estimate what is not 0.
+        """
+        ...
+
+    def words_like(self, beginning: str, limit: int, scope: Scope) -> Sequence[tuple[str, int]]:
+        """Up to `limit` words that begin so, itself included if it is a word, as (word, count): the
+        most frequent first, then by code point. Count as in `word_counts`.
+
+        Upper and lower case make no difference. "" is the beginning of no word.
+        """
+        ...
+
+    def words_near(
+        self, word: str, distance: int, limit: int, scope: Scope
+    ) -> Sequence[tuple[str, int]]:
+        """Up to `limit` words at most so many edits away from this one, as (word, count): the
+        nearest first, then the most frequent, then by code point. The word itself is not given.
+
+        distance: 1 or 2. An edit inserts, deletes or replaces a letter, or swaps two neighbours
+        (optimal string alignment).
         """
         ...
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import total_ordering
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, overload
 
 import attrs
 
@@ -30,6 +30,16 @@ from semantic_core._validation import (
 )
 from semantic_core.errors import InputError
 from semantic_core.filters import Filter
+from semantic_core.highlights import (
+    AFTER,
+    BEFORE,
+    FRAGMENTS,
+    SNIPPET,
+    Span,
+    marked,
+    snippet,
+)
+from semantic_core.query_syntax import NO_CONDITIONS, ParsedQuery, TextConditions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,6 +75,8 @@ PART_OF = "part_of"
 """In the metadata of a part of a file: the key of the file's document."""
 PARTS = "parts"
 """In the metadata of a file's document: the number of its parts, if there are any."""
+LEAST_SNIPPET = 20
+"""Fewest characters that a snippet may be asked to have."""
 MAX_DIMENSIONS = 65_536
 """The most dimensions that a vector may have."""
 
@@ -340,12 +352,15 @@ class Scope:
     filter: conditions on the metadata of the documents; the empty filter lets all pass.
     keys: by collection, the only keys that are looked at, however many; None for all. Collections
     that it does not name are not looked at.
+    text: conditions on the words of the documents, which only a store that is a `TextFilter` is
+    asked for.
     """
 
     tenant: str = ""
     collections: tuple[str, ...] | None = None
     filter: Filter = Filter()
     keys: Mapping[str, frozenset[str]] | None = attrs.field(default=None, hash=False, repr=False)
+    text: TextConditions = NO_CONDITIONS
 
     def names(self, ref: Ref) -> bool:
         """Whether a document with this ref may be in the scope; its metadata decides the rest."""
@@ -360,13 +375,15 @@ class Scope:
 class SearchRequest:
     """A search, as every retriever gets it.
 
-    text: the query as it was typed. vector: the vector of the query; None if there is none, and the
+    text: the words to rank by: the query as it was typed, without the signs of its syntax if it was
+    read as such. vector: the vector of the query; None if there is none, and the
     answer comes from full-text search alone.
     mode: which searches to use. limit, offset: the page that the caller wants, in hits. pool: the
     most candidates to return.
 
     context: what the application gave with the search, such as ``{"user": "ann"}``; {} if nothing.
     The kernel does not read it; plugins do.
+    parsed: the query as it was understood; None for plain words. Its conditions are in the scope.
 
     total: whether `SearchResults.total` is wanted. facets: how many values of which metadata fields
     are wanted, for `SearchResults.facets`. order_by: a metadata field, with "-" before it for the
@@ -388,6 +405,14 @@ class SearchRequest:
     total: bool = False
     facets: Mapping[str, int] = attrs.field(factory=dict)
     order_by: str = ""
+    parsed: ParsedQuery | None = None
+
+    @property
+    def query(self) -> ParsedQuery:
+        """The query as it was understood. Where middleware has changed the text, it is that."""
+        if self.parsed is None or self.parsed.words != self.text:
+            return ParsedQuery(self.text, self.text)
+        return self.parsed
 
 
 class Token(NamedTuple):
@@ -455,6 +480,21 @@ class StoredChunk:
     updated_at: str = ""
 
 
+class Marker(Protocol):
+    """What finds the words of a query in texts; see `semantic_core.marking.QueryMarker`."""
+
+    def spans(self, text: str) -> tuple[Span, ...]:
+        """The places of the words of the query, in order, without overlap."""
+        ...
+
+    def words(self, text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The words of the query that are in the text, and those that are not."""
+        ...
+
+
+HitField = Literal["text", "title"]
+
+
 @attrs.frozen
 class SearchHit:
     """One chunk that a search found.
@@ -469,6 +509,8 @@ class SearchHit:
     metadata: of the document. updated_at: when the document was last changed, in ISO 8601; "" if
     the store does not know. start, end: the place of the chunk in the document's text, in
     characters.
+    marker: finds the words of the query, for `matches`, `highlight`, `snippet` and `explain`; None
+    for a hit that no search of the kernel made: nothing is marked then.
     """
 
     ref: Ref
@@ -484,17 +526,91 @@ class SearchHit:
     kind: Kind = "text"
     metadata: Mapping[str, Value] = attrs.field(default=_EMPTY, hash=False)
     updated_at: str = ""
+    marker: Marker | None = attrs.field(default=None, repr=False, eq=False)
 
     @property
     def id(self) -> ChunkId:
         """The identity of the chunk."""
         return ChunkId(self.ref, self.position)
 
+    def matches(self, of: HitField = "text") -> tuple[Span, ...]:
+        """Where words of the query are, as (start, end) in characters of the hit's text or title,
+        in order, without overlap; in whatever form they stand there. () if only the meaning
+        matches.
+        """
+        return self.marker.spans(self._field(of)) if self.marker is not None else ()
+
+    def highlight(
+        self,
+        of: HitField = "text",
+        *,
+        before: str = BEFORE,
+        after: str = AFTER,
+        escape: bool = True,
+    ) -> str:
+        """The hit's text or title with the words of the query between `before` and `after`.
+
+        escape: whether it is escaped for HTML, all but `before` and `after`; templates then insert
+        it as it is.
+        """
+        text = self._field(of)
+        return marked(text, self.matches(of), before=before, after=after, escape=escape)
+
+    def snippet(
+        self,
+        *,
+        max_chars: int = SNIPPET,
+        fragments: int = FRAGMENTS,
+        before: str = BEFORE,
+        after: str = AFTER,
+        escape: bool = True,
+    ) -> str:
+        """The pieces of the hit's text with the most words of the query, on one line, marked as by
+        `highlight`; the beginning of the text if only its meaning matches.
+
+        max_chars: of all pieces together, from 20. fragments: the most pieces, from 1. Raises
+        InputError.
+        """
+        return snippet(
+            self.text,
+            self.matches(),
+            max_chars=check_count("max_chars", max_chars, LEAST_SNIPPET),
+            fragments=check_count("fragments", fragments, 1),
+            before=before,
+            after=after,
+            escape=escape,
+        )
+
+    def explain(self) -> tuple[str, ...]:
+        """Why it was found, a line for each reason: rank and score of every retriever, the words of
+        the query that are in its title or text, and those that are not.
+        """
+        lines = []
+        for source, rank in self.ranks.items():
+            lines.append(f"{source}: rank {rank:,}, score {self.scores.get(source, 0.0):#.4g}")
+        if self.marker is not None:
+            there, missing = self.marker.words("\n".join([self.title, *self.headings, self.text]))
+            lines.append(f"words found: {', '.join(there) or 'none, its meaning is near'}")
+            if there and missing:
+                lines.append(f"words not found: {', '.join(missing)}")
+            in_title, _ = self.marker.words(self.title)
+            if in_title:
+                lines.append(f"in the title: {', '.join(in_title)}")
+        return tuple(lines)
+
+    def _field(self, of: HitField) -> str:
+        if of not in ("text", "title"):
+            raise InputError(f'of must be "text" or "title", got {clip(of)}.')
+        return self.title if of == "title" else self.text
+
 
 @attrs.frozen
 class SearchResults(Sequence[SearchHit]):
     """Hits, best first, and how they were found.
 
+    query: as it was typed. did_you_mean: the query with words that no document has replaced by
+    near ones that some have; None if nothing is to be replaced. corrected: likewise, if it was
+    searched for instead of the query; None if the query itself was.
     mode: the mode that was used, which may be another than the one that was asked for. degraded:
     whether the answer is less complete than it was asked for. reason: why; "" if it is not
     degraded.
@@ -523,6 +639,8 @@ class SearchResults(Sequence[SearchHit]):
     total: int | None = None
     total_is_exact: bool = False
     facets: Mapping[str, Sequence[FacetCount]] = attrs.field(factory=dict, hash=False)
+    did_you_mean: str | None = None
+    corrected: str | None = None
 
     @overload
     def __getitem__(self, index: int) -> SearchHit: ...
@@ -536,6 +654,21 @@ class SearchResults(Sequence[SearchHit]):
 
     def __iter__(self) -> Iterator[SearchHit]:
         return iter(self.hits)
+
+
+@attrs.frozen
+class Completion:
+    """What somebody who types may want to type.
+
+    text: the whole of it: what was typed, with its last word completed, or a title. kind: "word" or
+    "title". documents: how many have the word, about; of a title 1. ref: of the document with the
+    title; None for a word.
+    """
+
+    text: str
+    kind: Literal["word", "title"]
+    documents: int
+    ref: Ref | None = None
 
 
 @attrs.frozen

@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from math import log
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,9 +36,17 @@ from semantic_core._jobs import (
     Rest,
 )
 from semantic_core._memory.queue import Chunked, Contents, LedgerState, MemoryJobLedger
+from semantic_core._memory.wordwise import (
+    as_written,
+    each_is_there,
+    edits,
+    most_frequent,
+    stand_together,
+)
 from semantic_core._validation import Scalar, Value, clip
 from semantic_core.errors import StoreMisuse, TenantRefused, TenantRequired, VectorInvalid
 from semantic_core.filters import sort_key
+from semantic_core.query_syntax import HEADINGS, TEXT, TITLE, TextConditions, TextTerm
 from semantic_core.types import (
     ChunkId,
     Document,
@@ -147,8 +156,8 @@ def open_memory(
 
 
 class MemoryStore:
-    """Store, TextScores, TextCounts, Facets, FieldOrder, TitleSearch, Checkpoints and BatchQueue in
-    the memory of this process.
+    """Store, TextScores, TextCounts, Facets, FieldOrder, TitleSearch, TextFilter, Vocabulary,
+    Checkpoints and BatchQueue in the memory of this process.
 
     A search reads everything, so the store is made for thousands of chunks. The ledger of batch
     jobs is a `MemoryJobLedger`.
@@ -432,6 +441,56 @@ class MemoryStore:
                 scores[stored.rows[0].entry.chunk.id] = len(wanted) / len(title)
         return _ranking("title", scores, limit)
 
+    def meeting(self, refs: Collection[Ref], conditions: TextConditions) -> frozenset[Ref]:
+        """See `TextFilter.meeting`."""
+        documents = self._reading().documents
+        found = set()
+        for ref in refs:
+            self._check_tenant(ref.tenant)
+            stored = documents.get(ref)
+            if stored is not None and conditions.met(partial(_holds, stored)):
+                found.add(ref)
+        return frozenset(found)
+
+    def word_counts(self, words: Collection[str], scope: Scope) -> Mapping[str, int]:
+        """See `Vocabulary.word_counts`: exact numbers of documents."""
+        counts = self._document_counts(scope)
+        return {word: max((counts[part] for part in _words(word)), default=0) for word in words}
+
+    def words_like(self, beginning: str, limit: int, scope: Scope) -> Sequence[tuple[str, int]]:
+        """See `Vocabulary.words_like`."""
+        begun = beginning.casefold()
+        found = Counter[str]()
+        for word, count in self._document_counts(scope).items():
+            if begun and word.startswith(begun):
+                found[word] = count
+        return most_frequent(found, limit)
+
+    def words_near(
+        self, word: str, distance: int, limit: int, scope: Scope
+    ) -> Sequence[tuple[str, int]]:
+        """See `Vocabulary.words_near`."""
+        wanted = word.casefold()
+        by_distance: dict[int, Counter[str]] = {}
+        for other, count in self._document_counts(scope).items():
+            apart = edits(wanted, other)
+            if 0 < apart <= distance:
+                by_distance.setdefault(apart, Counter())[other] = count
+        found: list[tuple[str, int]] = []
+        for apart in sorted(by_distance):
+            found += most_frequent(by_distance[apart], limit - len(found))
+        return found
+
+    def _document_counts(self, scope: Scope) -> Counter[str]:
+        """In how many documents of a scope each word is."""
+        counts = Counter[str]()
+        for stored in self._within(scope):
+            words: set[str] = set()
+            for row in stored.rows:
+                words |= row.words.keys()
+            counts.update(words)
+        return counts
+
     def fetch(self, ids: Sequence[ChunkId]) -> list[StoredChunk]:
         """See `Store.fetch`."""
         chunks = []
@@ -705,7 +764,9 @@ class MemoryStore:
         self._check_tenant(scope.tenant)
         documents = []
         for ref, stored in state.documents.items():
-            if scope.names(ref) and scope.filter.matches(stored.document.metadata):
+            if not scope.names(ref) or not scope.filter.matches(stored.document.metadata):
+                continue
+            if scope.text.met(partial(_holds, stored)):
                 documents.append(stored)
         return documents
 
@@ -795,6 +856,31 @@ class MemoryStore:
 
 def _words(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
+
+
+def _holds(stored: _Stored, term: TextTerm) -> bool:
+    """Whether the term is in the document, see `TextFilter`."""
+    wanted = _words(term.text)
+    document = stored.document
+    passages = [_words(row.entry.passage) for row in stored.rows]
+    if term.field == TITLE:
+        places = [document.title]
+    elif term.field == TEXT:
+        places = [document.text]
+    elif term.field == HEADINGS:
+        places = [heading for row in stored.rows for heading in row.entry.chunk.headings]
+    elif term.field:
+        places = as_written(document.metadata.get(term.field, ()))
+    else:
+        there = {word for passage in passages for word in passage}
+        if not wanted or not each_is_there(there, wanted, prefix=term.prefix):
+            return False
+        if len(wanted) == 1:
+            return True
+        places = [document.text]
+        if any(stand_together(words, wanted, prefix=term.prefix) for words in passages):
+            return True
+    return any(stand_together(_words(place), wanted, prefix=term.prefix) for place in places)
 
 
 def _vectors(state: _State) -> dict[str, Vector]:

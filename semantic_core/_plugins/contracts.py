@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from typing import Any, get_args
 
 from semantic_core._validation import check_unicode, clip, named
 from semantic_core.errors import TextInvalid
-from semantic_core.protocols import Embedder, Store
+from semantic_core.protocols import Embedder, Store, TextFilter
 from semantic_core.types import (
     PART,
     Chunk,
@@ -216,6 +216,15 @@ def outside(id: ChunkId, scope: Scope) -> str:
     if scope.collections is not None and id.ref.collection not in scope.collections:
         return "of another collection"
     return "" if scope.names(id.ref) else "with a key that was not asked for"
+
+
+def without_its_words(refs: Collection[Ref], scope: Scope, store: Store) -> frozenset[Ref]:
+    """Those of these documents that do not have the words which the scope demands."""
+    if not scope.text or not refs:
+        return frozenset()
+    if not isinstance(store, TextFilter):
+        return frozenset(refs)
+    return frozenset(refs) - store.meeting(refs, scope.text)
 
 
 def ranking_fault(ranking: Any, known: Set[ChunkId] | None) -> str:

@@ -29,6 +29,7 @@ from semantic_core._plugins.contracts import (
     outside,
     passages_fault,
     ranking_fault,
+    without_its_words,
 )
 from semantic_core._plugins.discovery import (
     NOBODY,
@@ -589,8 +590,9 @@ class _Within(NamedTuple):
 def _within(ranking: Ranking, scope: Scope, store: Store, known: Set[ChunkId]) -> _Within:
     """The part of a ranking that is in the scope and in the store.
 
-    Ids that are not in the store are no fault: the service behind a retriever may lag. known: ids
-    that need not be looked up, because the kernel's own retrievers found them.
+    Ids that are not in the store are no fault: the service behind a retriever may lag. Neither are
+    ids of documents without the words that the query demands. known: ids that need not be looked
+    up, because the kernel's own retrievers found them.
     """
     excluded: dict[ChunkId, str] = {}
     doubtful = []
@@ -601,8 +603,10 @@ def _within(ranking: Ranking, scope: Scope, store: Store, known: Set[ChunkId]) -
         elif id not in known:
             doubtful.append(id)
     gone = set(doubtful)
+    other = without_its_words({id.ref for id in doubtful}, scope, store)
     for stored in store.fetch(doubtful) if doubtful else ():
-        gone.discard(stored.chunk.id)
+        if stored.chunk.id.ref not in other:
+            gone.discard(stored.chunk.id)
         if not scope.filter.matches(stored.metadata):
             excluded[stored.chunk.id] = "that where leaves out"
     ids = []

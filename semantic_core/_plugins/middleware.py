@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
 
-from semantic_core._plugins.contracts import outside
+from semantic_core._plugins.contracts import outside, without_its_words
 from semantic_core._validation import clip, named, one_line
 from semantic_core.errors import AccessRefused, HookFailed, is_interruption
 from semantic_core.filters import Condition, Filter
@@ -68,7 +68,8 @@ def within(scope: Scope, outer: Scope) -> Scope:
             collections = tuple(name for name in collections if name in outer.collections)
     conditions = dict.fromkeys([*outer.filter.conditions, *scope.filter.conditions])
     keys = _keys_in_both(scope.keys, outer.keys)
-    return Scope(outer.tenant, collections, Filter(tuple(conditions)), keys)
+    text = outer.text & scope.text
+    return Scope(outer.tenant, collections, Filter(tuple(conditions)), keys, text)
 
 
 def _keys_in_both(
@@ -256,6 +257,7 @@ def _within_scope(
         else:
             doubtful.append(hit.id)
     stored = {one.chunk.id: one for one in store.fetch(doubtful)} if doubtful else {}
+    other = without_its_words({id.ref for id in doubtful}, scope, store)
     kept = []
     for hit in hits:
         if hit.id in found:
@@ -266,6 +268,9 @@ def _within_scope(
             continue
         if not scope.filter.matches(held.metadata):
             reasons["hits that where leaves out were left out"] = None
+            continue
+        if hit.ref in other:
+            reasons["hits without the words that the query demands were left out"] = None
             continue
         kept.append(
             attrs.evolve(

@@ -103,6 +103,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "init": ("semantic_core.cli.init:init", "Write a settings file for this folder."),
     "ingest": ("semantic_core.cli.ingest:ingest", "Add files and folders to the index."),
     "search": ("semantic_core.cli.search:search", "Search the index."),
+    "similar": ("semantic_core.cli.similar:similar", "Show documents like a document."),
+    "complete": ("semantic_core.cli.similar:complete", "Complete what somebody types."),
     "documents": (
         "semantic_core.cli.documents:documents",
         "List, show and delete indexed documents.",

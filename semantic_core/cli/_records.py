@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from semantic_core.batch import BatchJob, Cost, Estimate, QueueStats
     from semantic_core.cli._reading import Skipped
     from semantic_core.types import (
+        Completion,
         Document,
         DocumentSummary,
         Failure,
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 
 
 def results_json(results: SearchResults, *, explain: bool = False) -> dict[str, Any]:
-    """A search result. explain: add each retriever's score to every hit.
+    """A search result. explain: add each retriever's score, and the reasons in words, to every hit.
 
-    "reason" is present if the result is degraded, "total" and "facets" if they were asked for.
+    "reason" is present if the result is degraded, "did_you_mean" and "corrected" if there is one,
+    "total" and "facets" if they were asked for.
     """
     answer: dict[str, Any] = {
         "query": results.query,
@@ -43,13 +45,19 @@ def results_json(results: SearchResults, *, explain: bool = False) -> dict[str, 
             field: [{"value": value, "documents": number} for value, number in values]
             for field, values in results.facets.items()
         }
+    if results.did_you_mean is not None:
+        answer["did_you_mean"] = results.did_you_mean
+    if results.corrected is not None:
+        answer["corrected"] = results.corrected
     answer["timings_ms"] = dict(results.timings)
     answer["hits"] = [hit_json(hit, explain=explain) for hit in results]
     return answer
 
 
 def hit_json(hit: SearchHit, *, explain: bool = False) -> dict[str, Any]:
-    """One hit; start and end are character offsets in the document's text."""
+    """One hit; start and end are character offsets in the document's text, matches in that of the
+    hit. The snippet is plain text.
+    """
     answer: dict[str, Any] = {
         "tenant": hit.ref.tenant,
         "collection": hit.ref.collection,
@@ -63,9 +71,24 @@ def hit_json(hit: SearchHit, *, explain: bool = False) -> dict[str, Any]:
         "score": hit.score,
         "ranks": dict(hit.ranks),
         "metadata": dict(hit.metadata),
+        "matches": [list(span) for span in hit.matches()],
+        "snippet": hit.snippet(before="", after="", escape=False),
     }
     if explain:
         answer["scores"] = dict(hit.scores)
+        answer["explain"] = list(hit.explain())
+    return answer
+
+
+def completion_json(completion: Completion) -> dict[str, Any]:
+    """What a text may be completed to; "ref" is present for a title."""
+    answer: dict[str, Any] = {
+        "text": completion.text,
+        "kind": completion.kind,
+        "documents": completion.documents,
+    }
+    if completion.ref is not None:
+        answer["ref"] = {"collection": completion.ref.collection, "key": completion.ref.key}
     return answer
 
 

@@ -10,23 +10,25 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.text import Text
 
 from semantic_core.cli._output import counted, visible
+from semantic_core.highlights import Span, merged
+from semantic_core.marking import COMMON_WORDS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from semantic_core.types import SearchHit, SearchResults, StoredChunk
+    from semantic_core.types import Marker, SearchHit, SearchResults, StoredChunk
 
 
-Span = tuple[int, int]
-"""Start and end in a text."""
+Find = Callable[[str], Sequence[Span]]
+"""Finds what is highlighted in a text."""
 
 LINES = 4
 """Most lines of a passage that are shown for each hit."""
@@ -54,25 +56,34 @@ def hit_texts(
     neighbours: the chunks before and after a hit, by its position in the results; passages are then
     shown whole.
     """
-    stems = wanted(results.query)
+    stems = wanted(results.corrected or results.query)
     indent = " " * (len(str(first + len(results) - 1)) + 2)
     for place, hit in enumerate(results):
         if place:
             yield Text()
         yield _headline(hit, f"{first + place}.".ljust(len(indent)), width)
         room = width - len(indent)
+        find = partial(_spans, stems, hit.marker)
         if neighbours is None:
-            yield from _indented(_excerpt(hit, stems, room), indent)
+            yield from _indented(_excerpt(hit, find, room), indent)
         else:
             before, after = neighbours.get(place, ((), ()))
-            yield from _indented(_in_context(hit, before, after, stems, room), indent)
+            yield from _indented(_in_context(hit, before, after, find, room), indent)
         yield from _indented(packed(_where(hit), room), indent)
         if explain:
             yield from _indented(_all_wrapped(_explained(hit), room), indent)
 
 
 def summary(results: SearchResults, *, width: int) -> Iterator[Text]:
-    """The number of hits, the mode and the time of each step; then why a result is degraded."""
+    """What was searched for instead of the query; the number of hits, the mode and the time of each
+    step; then why a result is degraded.
+    """
+    if results.corrected is not None:
+        asked = f"“{visible(results.query)}”"
+        text = Text(f"Searched for “{visible(results.corrected)}” instead of {asked}.")
+        yield from _wrapped(text, width)
+    if results.did_you_mean is not None:
+        yield from _wrapped(Text(f"Did you mean “{visible(results.did_you_mean)}”?"), width)
     parts = [counted(len(results), "hit"), f"{results.mode} search"]
     if results.total is not None:
         parts.insert(1, _total(results))
@@ -161,13 +172,17 @@ def packed(parts: Sequence[str], room: int) -> list[Text]:
 
 
 def _explained(hit: SearchHit) -> list[Text]:
-    """A line for each retriever that found the hit, and one for the metadata."""
+    """A line for each retriever that found the hit, one for the words of the query that it has, and
+    one for the metadata.
+    """
     names = {source: visible(source) for source in hit.ranks}
     wide = max(map(len, names.values()), default=0)
     lines = []
     for source, rank in hit.ranks.items():
         score = f"{hit.scores.get(source, 0.0):#.4g}"
         lines.append(Text(f"{names[source].ljust(wide)}  rank {rank:>4,}  score {score}", QUIET))
+    for line in hit.explain()[len(hit.ranks) :]:
+        lines.append(Text(visible(line), QUIET))
     if hit.metadata:
         pairs = [f"{key}={_value(value)}" for key, value in hit.metadata.items()]
         lines.append(Text(visible(", ".join(pairs)), QUIET))
@@ -180,16 +195,16 @@ def _value(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _excerpt(hit: SearchHit, stems: frozenset[str], room: int) -> list[Text]:
+def _excerpt(hit: SearchHit, find: Find, room: int) -> list[Text]:
     """The best lines of a passage, at most LINES."""
     if hit.kind != "text":
         lines = []
-        for line in _lines(_body(hit), stems):
+        for line in _lines(_body(hit), find):
             if line.plain and not _FENCE.fullmatch(line.plain):
                 lines.append(line)
         return _best_lines(_all_wrapped(lines, room - 2))
     text = squeezed(_body(hit))
-    piece, marks = excerpt(text, matches(stems, text), room * LINES)
+    piece, marks = excerpt(text, find(text), room * LINES)
     lines = _wrapped(_marked(piece, marks), room)
     if len(lines) > LINES:
         lines = lines[:LINES]
@@ -199,12 +214,12 @@ def _excerpt(hit: SearchHit, stems: frozenset[str], room: int) -> list[Text]:
     return lines
 
 
-def _lines(text: str, stems: frozenset[str]) -> list[Text]:
+def _lines(text: str, find: Find) -> list[Text]:
     """The lines of code, a table or a list, highlighted."""
     lines = []
     for line in visible(text.strip("\r\n"), lines=True).split("\n"):
         plain = line.rstrip()
-        lines.append(_marked(plain, matches(stems, plain)))
+        lines.append(_marked(plain, find(plain)))
     return lines
 
 
@@ -236,21 +251,21 @@ def _in_context(
     hit: SearchHit,
     before: Sequence[StoredChunk],
     after: Sequence[StoredChunk],
-    stems: frozenset[str],
+    find: Find,
     room: int,
 ) -> list[Text]:
     """The whole passage with its neighbours, a blank line between two passages."""
     lines = []
     for stored in before:
         lines += [*_neighbour(stored, room), Text()]
-    lines += _whole(_body(hit), hit.kind, stems, room)
+    lines += _whole(_body(hit), hit.kind, find, room)
     for stored in after:
         lines += [Text(), *_neighbour(stored, room)]
     return lines
 
 
 def _neighbour(stored: StoredChunk, room: int) -> list[Text]:
-    return _whole(stored.chunk.text, stored.chunk.kind, frozenset(), room, QUIET)
+    return _whole(stored.chunk.text, stored.chunk.kind, _nothing, room, QUIET)
 
 
 def _body(hit: SearchHit) -> str:
@@ -261,12 +276,12 @@ def _body(hit: SearchHit) -> str:
     return hit.text[heading.end() :] or hit.text
 
 
-def _whole(text: str, kind: str, stems: frozenset[str], room: int, style: str = "") -> list[Text]:
+def _whole(text: str, kind: str, find: Find, room: int, style: str = "") -> list[Text]:
     if kind == "text":
         plain = squeezed(text)
-        lines = _wrapped(_marked(plain, matches(stems, plain)), room)
+        lines = _wrapped(_marked(plain, find(plain)), room)
     else:
-        lines = _all_wrapped(_lines(text, stems), room)
+        lines = _all_wrapped(_lines(text, find), room)
     for line in lines:
         line.stylize(style)
     return lines
@@ -376,11 +391,6 @@ def _marked_words(text: str, marks: Sequence[Span], begin: int, end: int) -> lis
 # This only highlights; it has no effect on which passages are found.
 
 _VOWELS = frozenset("aeiouy")
-_COMMON = """a an and are as at be been but by can could did do does for from had has have how i
-if in into is it its me my no not of on or our shall should so some such than that the their them
-then there these they this those to too us was we were what when where which who whom whose why will
-with would you your"""
-_STOP_WORDS = frozenset(_COMMON.split())
 _UNSPACED = re.compile(
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
@@ -439,13 +449,24 @@ def words(text: str) -> Iterator[tuple[int, int]]:
         yield start, len(text)
 
 
+def _spans(stems: frozenset[str], marker: Marker | None, text: str) -> tuple[Span, ...]:
+    """What is highlighted in a text: English words in any form, and what the hit itself marks."""
+    marked = () if marker is None else marker.spans(text)
+    return merged([*matches(stems, text), *marked])
+
+
+def _nothing(text: str) -> tuple[Span, ...]:
+    """No highlights, for passages around a hit."""
+    return ()
+
+
 def wanted(query: str) -> frozenset[str]:
     """The stems of the query's words that are highlighted.
 
     Stop words such as "how" and "to" are included only in a query of nothing else.
     """
     found = [query[start:end] for start, end in words(query)]
-    content_words = [word for word in found if fold(word) not in _STOP_WORDS]
+    content_words = [word for word in found if fold(word) not in COMMON_WORDS]
     return frozenset(map(stem, content_words or found))
 
 

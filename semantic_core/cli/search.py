@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from semantic_core._typos import TYPOS
 from semantic_core.cli._options import (
     as_option,
     collections_option,
@@ -19,11 +20,14 @@ from semantic_core.cli._options import (
     where_option,
 )
 from semantic_core.cli._output import fitted, prose_width, render, visible, write, write_json
+from semantic_core.query_syntax import SYNTAXES
 from semantic_core.types import MODES
 
 if TYPE_CHECKING:
+    from semantic_core._typos import Typos
     from semantic_core.core import SemanticCore
     from semantic_core.filters import Filter
+    from semantic_core.query_syntax import Syntax
     from semantic_core.types import Mode, SearchResults, StoredChunk
 
 Neighbours = dict[int, tuple[list["StoredChunk"], list["StoredChunk"]]]
@@ -53,7 +57,30 @@ Neighbours = dict[int, tuple[list["StoredChunk"], list["StoredChunk"]]]
 @tenant_option
 @as_option
 @click.option(
-    "--explain", is_flag=True, help="Show rank and score by retriever, and metadata, for each hit."
+    "--syntax",
+    type=click.Choice(SYNTAXES),
+    default="plain",
+    show_default=True,
+    help="Read the query as words (plain), or with the signs of search boxes (query).",
+)
+@click.option(
+    "--field",
+    "fields",
+    metavar="KEY",
+    multiple=True,
+    help="With --syntax query: metadata that may stand before a colon; repeatable.",
+)
+@click.option(
+    "--typos",
+    type=click.Choice(TYPOS),
+    default="suggest",
+    show_default=True,
+    help="What to do about words that no document has and that are near to others.",
+)
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Show rank and score by retriever, words found, and metadata, for each hit.",
 )
 @click.option(
     "--chunks", is_flag=True, help="Find all passages, not only the best one of each document."
@@ -90,6 +117,9 @@ def search(
     collections: tuple[str, ...],
     tenant: str | None,
     who: dict[str, str],
+    syntax: Syntax,
+    fields: tuple[str, ...],
+    typos: Typos,
     explain: bool,
     chunks: bool,
     sort: str | None,
@@ -105,6 +135,7 @@ def search(
       semantic-core search "how to repeat something"
       semantic-core search loops --where lang=en --where "year>=2020" -n 3
       semantic-core search loops --sort=-created --total --facet author
+      semantic-core search --syntax query '"list comprehension" loop* title:python'
     """
     with opened(db, tenant) as core:
         results = core.search(
@@ -119,6 +150,9 @@ def search(
             total=total,
             facets=facets,
             passages="all" if chunks else "best",
+            syntax=syntax,
+            fields=fields,
+            typos=typos,
         )
         neighbours = _neighbours(core, results, context, who)
         empty = not len(results) and not core.documents(limit=1, context=who).total

@@ -56,6 +56,7 @@ from semantic_core.orm.triggers import Capture, trigger_spec
 from semantic_core.types import (
     INDEX_FILE,
     WORDS_ONLY,
+    Completion,
     IngestReport,
     Mode,
     Passages,
@@ -65,7 +66,9 @@ from semantic_core.types import (
 )
 
 if TYPE_CHECKING:
+    from semantic_core._typos import Typos
     from semantic_core.core import SemanticCore
+    from semantic_core.query_syntax import Syntax
 
 
 def checked_where(adapter: AdapterContract, where: Mapping[str, Any] | Filter | None) -> Filter:
@@ -280,6 +283,8 @@ class BaseORMAdapter(AdapterContract):
         facets: Sequence[str] | Mapping[str, int] | None = None,
         order_by: str | None = None,
         passages: Passages = "best",
+        syntax: Syntax = "plain",
+        typos: Typos = "suggest",
     ) -> ModelResults[Any]:
         """Search this index: the best `limit` rows after the first `offset`, best first.
 
@@ -288,7 +293,8 @@ class BaseORMAdapter(AdapterContract):
         tenant whose rows are searched, for an index with tenants. fresh: first process pending
         changes, for at most `timeout` seconds; the text of committed rows is found even while the
         embedder is unavailable. context: for the plugins, such as ``{"user": request.user}``, see
-        `SemanticCore.search`.
+        `SemanticCore.search`. syntax, typos: see there; the metadata_fields may stand before a
+        colon.
         Rows that were deleted, or no longer belong into the index, are skipped, and the next best
         rows fill the limit.
 
@@ -321,6 +327,9 @@ class BaseORMAdapter(AdapterContract):
                 facets=None if seen else facets,
                 order_by=order_by,
                 passages=passages,
+                syntax=syntax,
+                fields=tuple(self.declaration.metadata_fields),
+                typos="ignore" if seen and typos == "suggest" else typos,
             )
 
         found = found_rows(find, {collection: self._live}, size)
@@ -399,6 +408,63 @@ class BaseORMAdapter(AdapterContract):
         """
         words_only = self.core.embedder.space.model == WORDS_ONLY
         return mode == "text" or (mode == "hybrid" and words_only)
+
+    def complete(
+        self,
+        text: str,
+        *,
+        limit: int = 10,
+        where: Where = None,
+        tenant: str | None = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> tuple[Completion, ...]:
+        """What somebody who has typed this text may want to type, from the titles and words of this
+        index. where, tenant, context: as for `search`. Else as `SemanticCore.complete`.
+        """
+        return self._core_of(tenant).complete(
+            text,
+            limit=limit,
+            where=checked_where(self, where),
+            collections=[self.declaration.collection],
+            context=context,
+        )
+
+    @in_one_connection
+    def similar(
+        self,
+        row: Any,
+        *,
+        limit: int = 10,
+        where: Where = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> ModelResults[Any]:
+        """The rows of this index that are most like one of its rows, without itself; of a row with
+        a tenant, rows of that tenant.
+
+        No embedder is asked. where, context: as for `search`. Raises InputError if the row is not
+        in the index, or is not shown to whoever asks; else as `SemanticCore.similar`.
+        """
+        check_count("limit", limit, 1)
+        conditions = checked_where(self, where)
+        waiting, reasons = self._before_search(fresh=False, timeout=0.0)
+        collection = self.declaration.collection
+        tenant = self.tenant_of(row)
+        core = self.core.tenant(tenant) if tenant else self.core
+        ref = Ref(collection, self.key_of(row), tenant)
+
+        def find(page: int, seen: int) -> SearchResults:
+            return core.similar(
+                ref,
+                limit=page,
+                offset=seen,
+                where=conditions,
+                collections=[collection],
+                context=context,
+            )
+
+        found = found_rows(find, {collection: self._live}, limit)
+        self._report_gone(found.gone)
+        return found.results(0, reasons, waiting)
 
     @in_one_connection
     def install(self, *, backfill: Backfill | None = None) -> bool:

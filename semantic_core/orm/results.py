@@ -32,9 +32,9 @@ class ModelResults(Sequence[T], Generic[T]):
     """The instances that a search found, best first.
 
     Each instance has its `SearchHit` as ``search_hit``; ``hits`` has them in the same order.
-    mode, degraded, reason, timings: as in `SearchResults`. timings has the entry "rows" as well:
-    the milliseconds spent on reading rows. waiting: pending changes of this collection when the
-    search began; 0 after a successful ``fresh=True``.
+    mode, degraded, reason, timings, did_you_mean, corrected: as in `SearchResults`. timings has the
+    entry "rows" as well: the milliseconds spent on reading rows. waiting: pending changes of this
+    collection when the search began; 0 after a successful ``fresh=True``.
 
     total, total_is_exact, facets: as in `SearchResults`. They are numbers of the index, so they
     count rows that were deleted a moment ago until that change is processed.
@@ -51,6 +51,8 @@ class ModelResults(Sequence[T], Generic[T]):
     total: int | None = None
     total_is_exact: bool = False
     facets: Mapping[str, Sequence[FacetCount]] = attrs.field(factory=dict, hash=False)
+    did_you_mean: str | None = None
+    corrected: str | None = None
 
     @overload
     def __getitem__(self, index: int) -> T: ...
@@ -127,6 +129,8 @@ class FoundRows:
             total=first.total,
             total_is_exact=first.total_is_exact,
             facets=first.facets,
+            did_you_mean=first.did_you_mean,
+            corrected=first.corrected,
         )
 
 

@@ -14,7 +14,7 @@ from semantic_core.cli import cli
 
 HIT_KEYS = {
     "tenant", "collection", "key", "position", "title", "headings", "text", "start", "end", "score",
-    "ranks", "metadata",
+    "ranks", "metadata", "matches", "snippet",
 }  # fmt: skip
 LOOPS = """---
 lang: en
@@ -101,7 +101,7 @@ def test_the_json_of_a_search_has_exactly_these_keys(index: Path) -> None:
     for hit in found["hits"]:
         assert set(hit) == HIT_KEYS
     explained = answer(index, "search", "how to repeat something", "--explain")
-    assert set(explained["hits"][0]) == HIT_KEYS | {"scores"}
+    assert set(explained["hits"][0]) == HIT_KEYS | {"scores", "explain"}
     assert set(explained["hits"][0]["scores"]) == set(explained["hits"][0]["ranks"])
 
 

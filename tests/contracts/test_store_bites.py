@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import threading
 import unicodedata
 import weakref
@@ -27,6 +28,7 @@ from semantic_core._memory.store import MemoryStore, _ranking, _summary, _words
 from semantic_core._text import split_text
 from semantic_core.errors import SpaceMismatch, StoreError, TenantRequired
 from semantic_core.filters import Filter
+from semantic_core.query_syntax import TextConditions, TextTerm
 from semantic_core.testing import (
     Check,
     HashEmbedder,
@@ -1161,6 +1163,216 @@ class PassagesThatBeginSo(MemoryStore):
                 title = _words(kept.document.title) or asked
                 scores[kept.rows[0].entry.chunk.id] = min(1.0, len(asked) / len(title))
         return _ranking("title", scores, limit)
+
+
+# --- stores: conditions on words, and the words a store knows -------------------------------------
+
+
+def with_terms(conditions: TextConditions, change: Callable[[TextTerm], TextTerm]) -> Any:
+    """The conditions with each term changed."""
+    return TextConditions(
+        tuple(tuple(map(change, group)) for group in conditions.required),
+        tuple(map(change, conditions.excluded)),
+    )
+
+
+class OtherConditions(MemoryStore):
+    """Applies the conditions of `changed` instead of those that are asked for."""
+
+    def changed(self, conditions: TextConditions) -> TextConditions:
+        raise NotImplementedError
+
+    def _within(self, scope):
+        return super()._within(attrs.evolve(scope, text=self.changed(scope.text)))
+
+    def meeting(self, refs, conditions):
+        return super().meeting(refs, self.changed(conditions))
+
+
+@caught_by("conditions_hold_for_documents")
+class VectorsWithoutConditions(MemoryStore):
+    def nearest(self, vector, limit, scope):
+        return super().nearest(vector, limit, attrs.evolve(scope, text=TextConditions()))
+
+
+@caught_by("conditions_hold_for_documents")
+class ConditionsOfAChunk(MemoryStore):
+    """Demands the words of the passage that is found, and not of its document."""
+
+    def _rows(self, scope):
+        rows = super()._rows(scope)
+        wanted = [term.text.casefold() for group in scope.text.required for term in group]
+        return [row for row in rows if not wanted or any(word in row.words for word in wanted)]
+
+
+@caught_by("conditions_hold_for_documents")
+class OneGroupIsEnough(OtherConditions):
+    def changed(self, conditions):
+        every = [term for group in conditions.required for term in group]
+        return TextConditions((tuple(every),) if every else (), conditions.excluded)
+
+
+@caught_by("words_of_a_phrase_stand_together")
+class PhrasesInAnyOrder(OtherConditions):
+    def changed(self, conditions):
+        groups = []
+        for group in conditions.required:
+            if len(group) == 1:
+                words = group[0].text.split() or [""]
+                groups += [(attrs.evolve(group[0], text=word),) for word in words]
+            else:
+                groups.append(group)
+        return TextConditions(tuple(groups), conditions.excluded)
+
+
+@caught_by("words_of_a_phrase_stand_together")
+class PhrasesWithPunctuation(OtherConditions):
+    def changed(self, conditions):
+        def one_word(term: TextTerm) -> TextTerm:
+            return attrs.evolve(term, text=term.text.replace("-", ""))
+
+        return with_terms(conditions, one_word)
+
+
+@caught_by("a_prefix_is_the_beginning_of_a_word")
+class PrefixesAreWords(OtherConditions):
+    def changed(self, conditions):
+        def whole(term: TextTerm) -> TextTerm:
+            return attrs.evolve(term, prefix=False)
+
+        return with_terms(conditions, whole)
+
+
+@caught_by("a_prefix_is_the_beginning_of_a_word")
+class WordsArePrefixes(OtherConditions):
+    def changed(self, conditions):
+        def begun(term: TextTerm) -> TextTerm:
+            return attrs.evolve(term, prefix=True)
+
+        return with_terms(conditions, begun)
+
+
+@caught_by("a_field_is_where_a_term_stands")
+class FieldsAreAnywhere(OtherConditions):
+    def changed(self, conditions):
+        def anywhere(term: TextTerm) -> TextTerm:
+            return attrs.evolve(term, field="")
+
+        return with_terms(conditions, anywhere)
+
+
+@caught_by("conditions_apply_before_the_limit")
+class ConditionsAfterTheLimit(MemoryStore):
+    def words(self, text, limit, scope):
+        found = super().words(text, limit, attrs.evolve(scope, text=TextConditions()))
+        met = self.meeting([id.ref for id in found.ids], scope.text)
+        pairs = zip(found.ids, found.scores, strict=True)
+        kept = [(id, score) for id, score in pairs if id.ref in met]
+        return Ranking(found.source, *(tuple(part) for part in zip(*kept, strict=True)))
+
+
+@caught_by("conditions_know_the_present_words")
+class ConditionsOfTheFirstVersion(MemoryStore):
+    def replace(self, batch, stamps=None):
+        report = super().replace(batch, stamps)
+        self.firsts = {**self._latest().documents, **getattr(self, "firsts", {})}
+        return report
+
+    def meeting(self, refs, conditions):
+        now = self._state
+        self._state = attrs.evolve(now, documents=self.firsts)
+        try:
+            return super().meeting(refs, conditions)
+        finally:
+            self._state = now
+
+
+@caught_by("conditions_keep_tenants_apart")
+class ConditionsOfEveryTenant(MemoryStore):
+    def _within(self, scope):
+        if not scope.text:
+            return super()._within(scope)
+        tenants = {ref.tenant for ref in self._latest().documents}
+        found = []
+        for tenant in sorted(tenants):
+            found += super()._within(attrs.evolve(scope, tenant=tenant))
+        return found
+
+
+@caught_by("any_text_is_a_legal_term")
+class QuotesEndTheTerm(OtherConditions):
+    def changed(self, conditions):
+        for term in conditions.terms:
+            if term.text.count('"') % 2:
+                raise StoreError("unterminated string")
+        return conditions
+
+
+@caught_by("conditions_agree_with_reading_every_document")
+class OneExclusionAtMost(OtherConditions):
+    def changed(self, conditions):
+        return TextConditions(conditions.required, conditions.excluded[:1])
+
+
+@caught_by("words_are_completed")
+class WordsByName(MemoryStore):
+    def words_like(self, beginning, limit, scope):
+        return sorted(super().words_like(beginning, 1_000, scope))[:limit]
+
+
+@caught_by("words_are_completed")
+class CompletionAnywhere(MemoryStore):
+    def words_like(self, beginning, limit, scope):
+        counts = self._document_counts(scope)
+        begun = beginning.casefold()
+        kept = {word: count for word, count in counts.items() if begun and begun in word}
+        return sorted(kept.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]
+
+
+@caught_by("words_with_a_typing_error_are_found")
+class ASwapIsTwoEdits(MemoryStore):
+    def words_near(self, word, distance, limit, scope):
+        found = super().words_near(word, distance, 1_000, scope)
+        kept = [pair for pair in found if distance > 1 or sorted(pair[0]) != sorted(word.lower())]
+        return kept[:limit]
+
+
+@caught_by("words_with_a_typing_error_are_found")
+class TheFrequentBeforeTheNear(MemoryStore):
+    def words_near(self, word, distance, limit, scope):
+        found = super().words_near(word, distance, 1_000, scope)
+        return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:limit]
+
+
+@caught_by("words_are_counted_as_search_finds_them")
+class CountsOfWhatWasThere(MemoryStore):
+    def word_counts(self, words, scope):
+        self.most = getattr(self, "most", {})
+        for word, count in super().word_counts(words, scope).items():
+            self.most[word] = max(count, self.most.get(word, 0))
+        return {word: self.most[word] for word in words}
+
+
+@caught_by("words_out_of_scope_are_not_told")
+class WordsOfTheWholeTenant(MemoryStore):
+    def words_like(self, beginning, limit, scope):
+        return super().words_like(beginning, limit, Scope(scope.tenant))
+
+
+@caught_by("words_out_of_scope_are_not_told")
+class NearWordsOfHiddenDocuments(MemoryStore):
+    def words_near(self, word, distance, limit, scope):
+        wide = attrs.evolve(scope, filter=Filter())
+        return super().words_near(word, distance, limit, wide)
+
+
+@caught_by("any_text_has_near_words")
+class BeginningsArePatterns(MemoryStore):
+    def words_like(self, beginning, limit, scope):
+        pattern = re.compile(beginning.casefold() or "$^")
+        counts = self._document_counts(scope)
+        kept = {word: count for word, count in counts.items() if pattern.match(word)}
+        return sorted(kept.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]
 
 
 # --- stores: scopes -------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from semantic_core.testing import documents, metadata, refs
 from semantic_core.types import (
     Chunk,
     ChunkId,
+    Completion,
     Document,
     DocumentSummary,
     Entry,
@@ -71,6 +72,7 @@ RECORDS: tuple[Any, ...] = (
     StoredChunk(CHUNK, "Title", {"lang": "en"}, True),
     HIT,
     SearchResults("query", (HIT,), "text", True, "no embedder", {"words": 0.1}),
+    Completion("search", "word", 3),
     SUMMARY,
     Page((SUMMARY,), 7),
     StoreStats(1, 2, 1, {"notes": 1}, SPACE, True),

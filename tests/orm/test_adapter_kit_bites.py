@@ -253,6 +253,21 @@ class WhateverHasAllIsAManager(MiniKitAdapter):
         return not hasattr(value, "all") and super().is_row(value)
 
 
+@caught_by("a_query_is_read_as_people_type_it")
+class SyntaxWithoutFields(MiniKitAdapter):
+    def search(self, query, **options):
+        plain = query.replace(":", " ")
+        return super().search(plain, **options)
+
+
+@caught_by("rows_like_a_row_are_found")
+class SimilarWithoutSpareRows(MiniKitAdapter):
+    def similar(self, row, *, limit=10, **options):
+        found = super().similar(row, limit=limit + 1, **options)
+        rows = [each for each in found.rows if each.id != 9][:limit]
+        return attrs.evolve(found, rows=tuple(rows), hits=found.hits[: len(rows)])
+
+
 @caught_by("a_row_that_takes_its_own_fields_only_has_its_hit")
 class HitsAreSetAsOthersAre(MiniKitAdapter):
     def search(self, *args, **options):

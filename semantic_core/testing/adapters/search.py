@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from semantic_core.errors import EmbedderUnavailable, FilterInvalid
+from semantic_core.errors import EmbedderUnavailable, FilterInvalid, InputError
 from semantic_core.orm import BaseORMAdapter
 from semantic_core.testing.adapters.kit import Bench, scenario
 from semantic_core.testing.check import expect, raises, same, same_fields
@@ -85,6 +85,52 @@ def _have_their_hits(found: Any) -> None:
     """Fail unless each row has its hit."""
     hits = [row.search_hit for row in found]
     same(hits, list(found.hits), "search_hit of each row")
+
+
+@scenario()
+def a_query_is_read_as_people_type_it(bench: Bench) -> None:
+    """With ``syntax="query"`` a search demands quoted words, leaves out those with a minus, and
+    reads a field before a colon; without it the same signs are words. What was meant by a word with
+    a typing error is told.
+    """
+    index = library(bench)
+
+    def found(query: str, **options: Any) -> list[int]:
+        return sorted(ids_of(index.search(query, **options)))
+
+    same(found('"while repeat" block', syntax="query"), [1], "rows with the exact words")
+    same(found("and -close -raise -while", syntax="query"), [4], "rows without some words")
+    same(found("file stars:3", syntax="query"), [3], "rows with a value of a metadata field")
+    same(found("title:errors exception", syntax="query"), [3], "rows with a word in the title")
+    everything = found('"while repeat" block -while')
+    same(everything, [1, 2, 3, 4], "rows of a search that reads no syntax")
+    results = index.search("exceptoin", typos="correct")
+    if results.corrected is not None:
+        same(results.corrected, "exception", "the corrected query")
+        same(index.search("exceptoin").did_you_mean, "exception", "did_you_mean")
+        same(results[0].id, 3, "the first row for the corrected query")
+
+
+@scenario()
+def rows_like_a_row_are_found(bench: Bench) -> None:
+    """`similar` gives the rows that are most like a row, without itself and without rows that are
+    gone, as many as were asked for; a row that is not in the index is refused.
+    """
+    index = common(bench, 4)
+    bench.create("article", id=9, title="t9", content="water them in the morning", stars=0)
+    bench.settle(index)
+    rows = {row.id: row for row in index.search("common text", limit=10)}
+    found = index.similar(rows[1], limit=3)
+    same(sorted(ids_of(found)), [2, 3, 4], "the rows most like the first one")
+    same([row.search_hit.ref.key for row in found], [hit.ref.key for hit in found.hits], "hits")
+    with index.pause():
+        bench.delete("article", 2)
+        found = index.similar(rows[1], limit=3)
+        same(sorted(ids_of(found)), [3, 4, 9], "the same after one of them was deleted")
+    bench.settle(index)
+    with raises(InputError, "similar, for a row that is not in the index"):
+        index.similar(rows[2])
+    same(index.complete("commo")[:1] and index.complete("commo")[0].text, "common", "completion")
 
 
 @scenario()

@@ -13,6 +13,7 @@ from semantic_core.testing.check import Check, checks_in, limited
 from semantic_core.testing.stores import (
     batches,
     checkpoints,
+    conditions,
     crashed,
     documents,
     keys,
@@ -25,6 +26,7 @@ from semantic_core.testing.stores import (
     threads,
     totals,
     vectors,
+    vocabulary,
     words,
     writes,
 )
@@ -55,7 +57,8 @@ def store_checks(
 
     The first opening of a name in a check must give an empty store. Checks of an ability that a
     store does not have (`TextSearch`, `TextScores`, `TextCounts`, `Facets`, `FieldOrder`,
-    `TitleSearch`, `VectorQueue`, `BatchQueue`, `Checkpoints`) are skipped with the reason.
+    `TitleSearch`, `TextFilter`, `Vocabulary`, `VectorQueue`, `BatchQueue`, `Checkpoints`) are
+    skipped with the reason.
 
     persistent: whether opening a name again after `close` gives the same store with its contents;
     checks of this are then part of the list, and so are checks with a second process, which is a
@@ -73,6 +76,8 @@ def store_checks(
         words,
         scores,
         totals,
+        conditions,
+        vocabulary,
         scopes,
         keys,
         threads,

@@ -1,7 +1,8 @@
 """SqliteStore: documents, a full-text index and a vector index in one SQLite file.
 
 It is a `Store` with `TextSearch`, `TextScores`, `TextCounts`, `Facets`, `FieldOrder`,
-`TitleSearch`, `VectorQueue` and `Checkpoints`; its job ledger makes it a `BatchQueue`.
+`TitleSearch`, `TextFilter`, `Vocabulary`, `VectorQueue` and `Checkpoints`; its job ledger makes it
+a `BatchQueue`.
 
 Tested by tests/sqlite/test_contract.py and tests/sqlite/test_maintenance.py.
 """
@@ -69,18 +70,21 @@ from semantic_core_peewee.sqlite.opening import prepare
 from semantic_core_peewee.sqlite.pool import Pool, View, check_open
 from semantic_core_peewee.sqlite.records import MOST_INT, check_count, incoming
 from semantic_core_peewee.sqlite.selective_scopes import scope_clause
+from semantic_core_peewee.sqlite.text_conditions import met, with_words
 from semantic_core_peewee.sqlite.text_merging import Merger
-from semantic_core_peewee.sqlite.text_search import TextIndex
+from semantic_core_peewee.sqlite.text_search import TextIndex, rows_in_scope
 from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
 from semantic_core_peewee.sqlite.unit_vectors import from_blob
 from semantic_core_peewee.sqlite.vector_rows import fill_waiting, known_blobs
 from semantic_core_peewee.sqlite.vector_search import Behind, VectorIndex
+from semantic_core_peewee.sqlite.vocabulary import ScopedWords
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from semantic_core.protocols import Analyser, Scores
+    from semantic_core.query_syntax import TextConditions
     from semantic_core.types import Vector
 
 T = TypeVar("T")
@@ -306,6 +310,7 @@ class SqliteStore:
         """See `Store.nearest`. Exact; scores are float32 cosines. Raises VectorInvalid."""
         query = self._vectors.query(vector)
         most = check_count("limit", limit)
+        self._built_for(scope)
 
         def work(view: View, patient: bool) -> Ranking:
             clause = self._clause(view, scope)
@@ -346,10 +351,20 @@ class SqliteStore:
         self._writing(work)
         self._text.analyser = analyser
 
+    @property
+    def _index(self) -> TextIndex:
+        """The full-text index, for reading."""
+        return self._text
+
     def _built(self) -> None:
         """Make the full-text index if there is none yet: in a file of an earlier release."""
-        if not self._pool.read(self._text.is_built):
+        if not self._pool.read(self._index.is_built):
             self.reanalyse(self._text.analyser)
+
+    def _built_for(self, scope: Scope) -> None:
+        """The same, if it is needed for the conditions of a scope."""
+        if isinstance(scope, Scope) and scope.text:
+            self._built()
 
     def words(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `TextSearch.words`. BM25 with the numbers of FTS5, over the terms of the analyser.
@@ -364,7 +379,7 @@ class SqliteStore:
         self._built()
 
         def work(view: View) -> Ranking:
-            return self._text.words(view, text, most, scope, self._clause(view, scope))
+            return self._index.words(view, text, most, scope, self._clause(view, scope))
 
         return self._pool.search(work)
 
@@ -372,7 +387,7 @@ class SqliteStore:
         """See `TextScores.score`. The same numbers `words` gives, up to rounding."""
         wanted = self._checked_ids(ids)
         self._built()
-        return self._pool.search(self._text.score, wanted, text)
+        return self._pool.search(self._index.score, wanted, text)
 
     def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `TitleSearch.titled`.
@@ -386,6 +401,41 @@ class SqliteStore:
         def work(view: View) -> Ranking:
             clause = self._clause(view, scope)
             return titles.titled(view, text, most, clause, scope.tenant)
+
+        return self._pool.search(work)
+
+    def meeting(self, refs: Collection[Ref], conditions: TextConditions) -> frozenset[Ref]:
+        """See `TextFilter.meeting`."""
+        wanted = [self._checked(ref) for ref in refs]
+        self._built()
+        return self._pool.search(met, wanted, conditions, self._index)
+
+    def word_counts(self, words: Collection[str], scope: Scope) -> Mapping[str, int]:
+        """See `Vocabulary.word_counts`: exact numbers of passages."""
+        return self._in_words(scope, lambda known: known.counts(words))
+
+    def words_like(self, beginning: str, limit: int, scope: Scope) -> Sequence[tuple[str, int]]:
+        """See `Vocabulary.words_like`. Where not all documents are in scope, the 2,000 most
+        frequent words of the store that begin so are looked for.
+        """
+        most = check_count("limit", limit)
+        return self._in_words(scope, lambda known: known.like(beginning, most))
+
+    def words_near(
+        self, word: str, distance: int, limit: int, scope: Scope
+    ) -> Sequence[tuple[str, int]]:
+        """See `Vocabulary.words_near`. A word of more than 64 letters has none."""
+        most = check_count("limit", limit)
+        return self._in_words(scope, lambda known: known.near(word, distance, most))
+
+    def _in_words(self, scope: Scope, ask: Callable[[ScopedWords], T]) -> T:
+        """What is asked of the words in a scope."""
+        self._built()
+
+        def work(view: View) -> T:
+            version = self._index.version(view)
+            inside = rows_in_scope(view, version, scope, self._clause(view, scope))
+            return ask(ScopedWords(view, self._index, version, inside))
 
         return self._pool.search(work)
 
@@ -430,7 +480,7 @@ class SqliteStore:
 
         def on_documents(view: View) -> T:
             clause = self._clause(view, scope)
-            return work(view, matches.holding(view, self._text, text, scope, clause))
+            return work(view, matches.holding(view, self._index, text, scope, clause))
 
         return self._pool.search(on_documents)
 
@@ -448,6 +498,7 @@ class SqliteStore:
         """See `Store.documents`. Order is by code point."""
         first = check_count("offset", offset)
         most = check_count("limit", limit)
+        self._built_for(scope)
 
         def work(view: View) -> Page:
             return read.documents(view, self._clause(view, scope), first, most)
@@ -571,7 +622,8 @@ class SqliteStore:
         if not isinstance(scope, Scope):
             raise InputError(f"scope must be a Scope, got {type(scope).__name__}.")
         check_tenant(scope.tenant, self._multi_tenant)
-        return scope_clause(view, scope)
+        clause = scope_clause(view, scope)
+        return with_words(view, clause, scope.text, self._index) if scope.text else clause
 
     def _checked(self, ref: Ref) -> Ref:
         if not isinstance(ref, Ref):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby, repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -105,6 +105,21 @@ class TextIndex:
         some = "select exists (select 1 from semantic_index_chunk where generation = ?)"
         return bool(state.analyser) or not view.raw.execute(some, (view.generation,)).get
 
+    def version(self, view: View) -> TextVersion:
+        """The index as this transaction sees it."""
+        return self._cache.at(view)
+
+    def rows_with(self, view: View, version: TextVersion, keys: Iterable[int]) -> NDArray[np.intp]:
+        """The living rows that contain at least one of these terms, ascending. keys: their hashes,
+        see `text_segments.key_of`.
+        """
+        found = [np.zeros(0, dtype=np.intp)]
+        for key in keys:
+            held, behind = version.holding(view, key)
+            found.append(held.rows.astype(np.intp))
+            found.append(behind.rows.astype(np.intp) + len(version.sealed))
+        return _admitted(version, np.unique(np.concatenate(found)), None)
+
     def words(self, view: View, text: str, limit: int, scope: Scope, clause: Clause) -> Ranking:
         """The best `limit` chunks in scope that contain any of the words, by BM25; equal scores by
         ChunkId, see `Tuning.most_equal`.
@@ -158,9 +173,7 @@ class TextIndex:
         rows += [term.behind.rows + np.int32(len(version.sealed)) for term in terms]
         if not rows:
             return np.zeros(0, dtype=np.int64)
-        inside, check = _scope(view, version, scope, clause)
-        if check is not None:
-            inside = _both(inside, _of_documents(version, _listed(view, check)))
+        inside = rows_in_scope(view, version, scope, clause)
         found = _admitted(version, np.unique(np.concatenate(rows)).astype(np.intp), inside)
         documents: NDArray[np.int64] = np.unique(version.column("document", found))
         return documents
@@ -354,6 +367,14 @@ def _ranking(
 
 
 # Scopes.
+
+
+def rows_in_scope(view: View, version: TextVersion, scope: Scope, clause: Clause) -> Inside | None:
+    """Which rows are in scope, as a test of rows; None if all are."""
+    inside, check = _scope(view, version, scope, clause)
+    if check is None:
+        return inside
+    return _both(inside, _of_documents(version, _listed(view, check)))
 
 
 def _scope(

@@ -18,7 +18,15 @@ from semantic_core_peewee.sqlite.tuning import Tuning
 from semantic_core import Space
 from semantic_core.testing import Check
 from semantic_core.testing.check import checks_in
-from semantic_core.testing.stores import random, scopes, scores, vectors, words
+from semantic_core.testing.stores import (
+    conditions,
+    random,
+    scopes,
+    scores,
+    vectors,
+    vocabulary,
+    words,
+)
 from semantic_core.testing.stores.history import history_check
 
 NOT_SEARCHING = {
@@ -32,7 +40,7 @@ NOT_SEARCHING = {
 SEARCHING = [
     *(
         check
-        for check in checks_in(vectors, words, scores, scopes, random)
+        for check in checks_in(vectors, words, scores, conditions, vocabulary, scopes, random)
         if str(check) not in NOT_SEARCHING
     ),
     history_check(persistent=True, histories=20),

@@ -581,7 +581,7 @@ def the_checksum_of_a_vector_is_not_compared(patch: Patch) -> None:
 
 @caught_by("damage_is_told")
 def the_index_of_words_is_not_compared(patch: Patch) -> None:
-    swap(patch, "values ('integrity-check', 1)", None)
+    patch.setattr(maintenance.text_check, "problems", lambda view, analyser: iter(()))
 
 
 # --- scopes and tenants ---------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from semantic_core_peewee import SqliteStore
 
 from semantic_core import ChunkId, Document, Filter, Ref, Scope, SearchResults, SemanticCore
 from semantic_core.errors import InputError, TenantRefused, TenantRequired
+from semantic_core.query_syntax import TextConditions, TextTerm
 from semantic_core.testing import HashEmbedder, MemoryOutbox
 
 OPERATIONS = 10_000
@@ -127,7 +128,16 @@ class Trial:
         collections = self.chance.choice(
             (None, None, ("notes", "ballast", "files"), ("notes' or 1=1 --", "notes"))
         )
-        return Scope(tenant, collections, Filter.parse(self.chance.choice(wheres)))
+        texts = (
+            TextConditions(),
+            TextConditions(((TextTerm(canary(other)), TextTerm("shared")),)),
+            TextConditions(((TextTerm("shared words", exact=True),),)),
+            TextConditions(((TextTerm(canary(other)[:4], prefix=True),),)),
+            TextConditions(excluded=(TextTerm(canary(tenant)),)),
+            TextConditions(((TextTerm(canary(other), field="secret"),),)),
+        )
+        where = Filter.parse(self.chance.choice(wheres))
+        return Scope(tenant, collections, where, text=self.chance.choice(texts))
 
     def swapped(self, tenant: str, other: str) -> Ref:
         return Ref("notes", f"key {canary(other)}", tenant)
@@ -166,6 +176,10 @@ class Trial:
             "titled": lambda t, o: store.titled(
                 f"title {canary(o)}", chance.choice((1, 10, 5_000)), self.scope(t, o)
             ),
+            "meeting": lambda t, o: store.meeting(
+                [self.swapped(t, o), Ref("notes", f"key {canary(t)}", t)],
+                TextConditions(((TextTerm(canary(o)), TextTerm("shared")),)),
+            ),
             "documents": lambda t, o: store.documents(self.scope(t, o), 0, 1_000),
             "stats": lambda t, o: store.stats(t),
             "revision": revision,
@@ -188,8 +202,14 @@ class Trial:
                 where = chance.choice((None, {"secret": canary(other)}, {"shared": "all"}))
                 text = chance.choice((canary(other), f"the word {canary(other)} and shared words"))
                 mode = chance.choice(("hybrid", "vector", "text"))
+                signs = chance.choice(("", '"shared words"', "shar*", f"-{canary(tenant)}"))
                 return getattr(self.core.tenant(tenant), kind)(
-                    text, where=where, mode=mode, limit=20
+                    f"{text} {signs}",
+                    where=where,
+                    mode=mode,
+                    limit=20,
+                    syntax=chance.choice(("plain", "query")),
+                    typos=chance.choice(("ignore", "suggest", "correct")),
                 )
 
             return ask
@@ -224,7 +244,18 @@ class Trial:
                 ChunkId(Ref("notes", f"key {canary(other)}"), 0), before=5, after=5
             )
 
+        def similar(tenant: str, other: str) -> Any:
+            own_ref = Ref("notes", f"key {canary(tenant)}")
+            try:
+                return self.core.tenant(tenant).similar(own_ref, limit=20)
+            except InputError:  # it was removed
+                return None
+
         return {
+            "similar": similar,
+            "complete": lambda t, o: self.core.tenant(t).complete(
+                chance.choice((canary(o)[:3], f"title {canary(o)[:4]}", "sha"))
+            ),
             "search": search("search"),
             "search_chunks": search("search_chunks"),
             "context_window": window,
