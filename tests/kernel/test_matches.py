@@ -57,6 +57,27 @@ def test_pages_of_a_text_search_have_exactly_the_total(core: SemanticCore) -> No
     assert (len(found), found.total) == (20, 20)
 
 
+def test_with_a_least_score_the_total_is_what_pages_list(core: SemanticCore) -> None:
+    for mode in ("text", "hybrid", "vector"):
+        everything = core.search("loop", mode=mode, limit=100)  # type: ignore[arg-type]
+        scores = [hit.score for hit in everything]
+        least = sorted(scores)[len(scores) // 2]
+        if least <= 0:
+            continue
+        listed = core.search("loop", mode=mode, limit=100, min_score=least)  # type: ignore[arg-type]
+        found = core.search(
+            "loop",
+            mode=mode,
+            limit=2,
+            min_score=least,
+            total=True,
+            facets=["author"],  # type: ignore[arg-type]
+        )
+        assert (found.total, found.total_is_exact) == (len(listed), True)
+        authors = [hit.metadata["author"] for hit in listed]
+        assert dict(found.facets["author"]) == {name: authors.count(name) for name in set(authors)}
+
+
 def test_facets_are_of_all_pages(core: SemanticCore) -> None:
     found = core.search("loop", mode="text", facets={"year": 2, "author": 9}, limit=1, offset=5)
     assert list(found.facets) == ["year", "author"]
