@@ -78,8 +78,12 @@ class ScopedWords:
         """See `Vocabulary.word_counts`: how many passages in scope contain a form of each word."""
         found = {}
         for word in words:
-            keys = [key_of(token.term) for token in self._index.analyser.query_tokens(word)]
-            found[word] = len(self._rows(keys))
+            tokens = self._index.analyser.query_tokens(word)
+            keys = {key_of(token.term) for token in tokens}
+            if self._inside is None and len(keys) == 1:
+                found[word] = self._index.holders(self._view, self._version, *keys)
+            else:
+                found[word] = len(self._rows(keys))
         return found
 
     def like(self, beginning: str, limit: int) -> list[tuple[str, int]]:

@@ -180,6 +180,15 @@ class Trial:
                 [self.swapped(t, o), Ref("notes", f"key {canary(t)}", t)],
                 TextConditions(((TextTerm(canary(o)), TextTerm("shared")),)),
             ),
+            "word_counts": lambda t, o: [
+                store.word_counts([canary(o), "shared"], self.scope(t, o))[canary(o)] and canary(o)
+            ],
+            "words_like": lambda t, o: store.words_like(
+                canary(o)[: chance.choice((1, 3, 9))], chance.choice((1, 50)), self.scope(t, o)
+            ),
+            "words_near": lambda t, o: store.words_near(
+                f"{canary(o)[:-1]}x", 2, chance.choice((1, 50)), self.scope(t, o)
+            ),
             "documents": lambda t, o: store.documents(self.scope(t, o), 0, 1_000),
             "stats": lambda t, o: store.stats(t),
             "revision": revision,
