@@ -180,6 +180,17 @@ class Trial:
                 [self.swapped(t, o), Ref("notes", f"key {canary(t)}", t)],
                 TextConditions(((TextTerm(canary(o)), TextTerm("shared")),)),
             ),
+            "count": lambda t, o: store.count(canary(o), self.scope(t, o)) and canary(o),
+            "facets": lambda t, o: store.facets(
+                chance.choice((None, "shared", canary(o))), self.scope(t, o), {"secret": 50}
+            ),
+            "ordered": lambda t, o: store.ordered(
+                chance.choice((None, "shared", canary(o))),
+                self.scope(t, o),
+                "secret",
+                descending=chance.choice((True, False)),
+                limit=50,
+            ),
             "word_counts": lambda t, o: [
                 store.word_counts([canary(o), "shared"], self.scope(t, o))[canary(o)] and canary(o)
             ],
@@ -342,6 +353,9 @@ OF_THE_OPERATOR = {
         ],
         "how far the whole index has read an application's database; holds no documents",
     ),
+    "SqliteStore.text_analyser": "how the index was made; holds no documents",
+    "SqliteStore.use_analyser": "the same; gives nothing back",
+    "SqliteStore.reanalyse": "of the whole file; gives nothing back",
     "SqliteStore.waiting_at_most": "how long a thread waits; gives nothing back",
     "SqliteStore.check": "row numbers of the whole file",
     "SqliteStore.repair": "the same",
