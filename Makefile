@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PLUGINS := $(addprefix plugins/semantic-core-,peewee wordllama markdown gemini openai audit files mcp)
+PLUGINS := $(addprefix plugins/semantic-core-,peewee wordllama languages markdown gemini openai audit files mcp)
 HISTORIES := plugins/semantic-core-peewee/tests/orm/test_histories.py tests/blueprints/test_histories.py
 # Where other packages are met.
 KERNEL_TESTS := $(addprefix tests/,house/test_oldest.py $(addprefix kernel/,test_types.py test_vectors.py test_core.py test_aio.py) \
@@ -10,6 +10,7 @@ KERNEL_TESTS := $(addprefix tests/,house/test_oldest.py $(addprefix kernel/,test
   $(addprefix remote/,test_calls.py test_import.py test_recent.py test_wire.py) \
   $(addprefix cli/,test_frame.py test_render.py test_search.py) orm/test_pytest_plugin.py)
 PLUGIN_TESTS := plugins/semantic-core-wordllama \
+  $(addprefix plugins/semantic-core-languages/tests/,test_contract.py test_found.py test_bulk.py) \
   $(addprefix plugins/semantic-core-markdown/tests/,test_contract.py test_front_matter.py test_grammar.py test_sections.py) \
   $(addprefix plugins/semantic-core-files/tests/,test_books.py test_mail.py test_office.py test_pdf_files.py test_plugin.py test_web_pages.py) \
   $(addprefix plugins/semantic-core-mcp/tests/,test_protocol.py test_misuse.py test_stdio.py test_http.py) \

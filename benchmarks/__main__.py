@@ -20,6 +20,7 @@ from benchmarks._workbench import Workbench
 
 BENCHMARKS = {
     "quality": "how good the answers are, on collections with judgements",
+    "analysis": "how fast texts become terms, beside a regular expression and FTS5's tokeniser",
     "ingest": "real Markdown through the client, and where its time goes",
     "store": "the store alone beside bare SQLite, one durable save, a first search",
     "search": "every kind of search in an index of 100,000 chunks",

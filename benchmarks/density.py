@@ -20,6 +20,7 @@ PACKAGES = (
     "plugins/semantic-core-peewee/semantic_core_peewee",
     "plugins/semantic-core-files/semantic_core_files",
     "plugins/semantic-core-gemini/semantic_core_gemini",
+    "plugins/semantic-core-languages/semantic_core_languages",
     "plugins/semantic-core-markdown/semantic_core_markdown",
     "plugins/semantic-core-mcp/semantic_core_mcp",
     "plugins/semantic-core-openai/semantic_core_openai",

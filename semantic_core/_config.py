@@ -39,6 +39,8 @@ TABLE = "semantic-core"
 ENVIRONMENT = "SEMANTIC_CORE_"
 DEFAULT_STORE = "sqlite"
 DEFAULT_EMBEDDER = "wordllama"
+DEFAULT_ANALYSER = "languages"
+"""The analyser that is used if its plugin is installed, and `WORD_ANALYSER` if not."""
 SEARCH_TIMEOUT = 10
 """Seconds that the retriever of a plugin may take in one search, unless a setting says otherwise:
 longer than a service usually takes, and not longer than a person waits.
@@ -109,6 +111,14 @@ def _names(value: Any) -> list[Any]:
     return list(value)
 
 
+def _languages(value: Any) -> list[str]:
+    if isinstance(value, str):
+        value = [code.strip() for code in value.split(",")] if value.strip() else []
+    if not isinstance(value, list | tuple) or not all(isinstance(code, str) for code in value):
+        raise TypeError('a list of ISO codes such as ["en", "de"]')
+    return list(value)
+
+
 def _options(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise TypeError("a table of options")
@@ -135,6 +145,8 @@ _KEYS: Mapping[str, tuple[Callable[[Any], Any], Any]] = {
     "path": (_path, None),
     "store": (_object_or_name, DEFAULT_STORE),
     "embedder": (_object_or_name, DEFAULT_EMBEDDER),
+    "analyser": (_object_or_name, None),
+    "languages": (_languages, []),
     "multi_tenant": (_bool, None),
     "max_chars": (_count, None),
     "plugins": (_names, None),
@@ -146,6 +158,7 @@ _KEYS: Mapping[str, tuple[Callable[[Any], Any], Any]] = {
     "batch": (_options, {}),
     "ledger": (_path_or_object, None),
     "search_timeout": (_seconds, SEARCH_TIMEOUT),
+    "ranking": (_options, {}),
 }
 """Every key: a function that reads its value, and its default. None: the component decides."""
 

@@ -152,6 +152,13 @@ def check_seconds(what: str, number: object) -> float:
     raise InputError(f"{what} must be a number of seconds from 0, got {clip(number)}.")
 
 
+def check_score(what: str, number: object) -> float:
+    """A score from 0 to 1; else InputError. what: names it in messages."""
+    if isinstance(number, int | float) and not isinstance(number, bool) and 0 <= number <= 1:
+        return number
+    raise InputError(f"{what} must be a number from 0 to 1, got {clip(number)}.")
+
+
 def check_metadata_key(key: object) -> str:
     """The key itself, if metadata may have it."""
     valid = isinstance(key, str) and 0 < len(key) <= MAX_METADATA_KEY

@@ -20,6 +20,8 @@ from semantic_core.types import Token, Word
 if TYPE_CHECKING:
     from semantic_core.protocols import Analyser
 
+WORD_ANALYSER = "words"
+"""The name of `WordAnalyser`, as in ``analyser="words"``."""
 _MARKS = ("Mn", "Mc", "Me")
 """Unicode categories of marks, which belong to the letter before them."""
 _LAST_OF_PLANE = 0xFFFF
@@ -29,6 +31,8 @@ MOST_REMEMBERED = 200_000
 
 def folded(word: str) -> str:
     """The word without upper case, accents and other marks: "Café" and "CAFE\u0301" are "cafe"."""
+    if word.isascii():
+        return word.lower()
     decomposed = unicodedata.normalize("NFKD", word.casefold())
     bare = "".join(letter for letter in decomposed if unicodedata.category(letter) not in _MARKS)
     return unicodedata.normalize("NFC", bare.casefold()) or word

@@ -5,6 +5,7 @@ Tested by tests/kernel/test_core.py.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -17,6 +18,7 @@ import attrs
 from semantic_core._among import keys_among
 from semantic_core._announcer import Announcer
 from semantic_core._config import (
+    DEFAULT_ANALYSER,
     DEFAULT_EMBEDDER,
     DEFAULT_STORE,
     SEARCH_TIMEOUT,
@@ -34,7 +36,7 @@ from semantic_core._similar import likeness_of
 from semantic_core._sync import merged, sync
 from semantic_core._typos import completions
 from semantic_core._validation import check_count, check_name, check_seconds, check_unicode, clip
-from semantic_core.analysis import WordAnalyser
+from semantic_core.analysis import WORD_ANALYSER
 from semantic_core.batch import (
     BatchManager,
     BatchRules,
@@ -51,7 +53,15 @@ from semantic_core.errors import (
     TenantRequired,
 )
 from semantic_core.filters import Filter
-from semantic_core.protocols import BatchEmbedder, BatchQueue, Priced, TextSearch, VectorQueue
+from semantic_core.protocols import (
+    AnalysesText,
+    BatchEmbedder,
+    BatchQueue,
+    Priced,
+    TextSearch,
+    VectorQueue,
+)
+from semantic_core.ranking import RankingOptions
 from semantic_core.types import (
     INGEST_MODES,
     PASSAGES,
@@ -89,11 +99,12 @@ class _Unset(str):
 
 
 _UNSET_EMBEDDER: str = _Unset(DEFAULT_EMBEDDER)
-_ANALYSER = WordAnalyser()
 KEYRING = "keyring"
 """The option by which an embedder takes its keys."""
 LEAST_CHARS = 50
 """Smallest `max_chars`, in characters: a shorter passage has too little content."""
+_LANGUAGES = re.compile(r"(?:^| )languages=([\w-]+(?:,[\w-]+)*)(?: |$)", re.ASCII)
+"""Where the identity of an analyser names its languages."""
 MOST_COMPLETIONS = 100
 """Most completions of one text."""
 LONGEST_COMPLETED = 1_000
@@ -109,6 +120,13 @@ class SemanticCore:
     `protocols.Embedder`. embedder=None, or "none" where None means "not given", creates an index
     without vectors: documents are found by full-text search only, no passage waits for a vector,
     and ``mode="hybrid"`` is ``"text"``.
+    analyser: the name of an installed one, or an object that implements `protocols.Analyser`. It
+    splits texts and queries into the terms of full-text search. None uses "languages" if its plugin
+    is installed, else "words".
+    languages: ISO codes of the languages that texts and queries are in, for a named analyser; () if
+    they are not known. An index keeps the analyser and the languages it was made with: without
+    both arguments they are used, others raise AnalyserMismatch. reanalyse: make the full-text index
+    anew with these, now.
     path: of the named store. multi_tenant: whether a new store separates tenants; None uses the
     setting of the store, False for a new one. store_options, embedder_options: for the named ones,
     see ``semantic-core plugins show NAME``. max_chars: longest chunk in characters; None uses the
@@ -124,10 +142,12 @@ class SemanticCore:
     of `BatchRules`. ledger: for a store that keeps no ledger of batch jobs and costs, the file of
     one, or a store object that does; None uses the file PATH.ledger beside the `path` of the named
     store, if the embedder costs money or takes batch jobs. keys: the keyring of the named embedder;
-    if none is named, of the one installed embedder that takes such keys.
+    if none is named, of the one installed embedder that takes such keys. ranking: how candidates
+    are ranked in every search that does not say otherwise, a `RankingOptions` or a mapping with
+    some of its fields.
 
     Use it in a ``with`` block, or `close` it. One per process is enough; it is safe to share
-    between threads. Raises PluginError, ConfigError, StoreError, SpaceMismatch.
+    between threads. Raises PluginError, ConfigError, StoreError, SpaceMismatch, AnalyserMismatch.
     """
 
     def __init__(
@@ -135,6 +155,8 @@ class SemanticCore:
         *,
         store: str | Store = DEFAULT_STORE,
         embedder: str | Embedder | None = _UNSET_EMBEDDER,
+        analyser: str | Analyser | None = None,
+        languages: Sequence[str] = (),
         path: str | Path | None = None,
         multi_tenant: bool | None = None,
         store_options: Mapping[str, Any] | None = None,
@@ -148,6 +170,8 @@ class SemanticCore:
         batch: Mapping[str, Any] | BatchRules | None = None,
         ledger: str | Path | Store | None = None,
         keys: object | None = None,
+        reanalyse: bool = False,
+        ranking: RankingOptions | Mapping[str, Any] | None = None,
     ) -> None:
         goals = freshness_goals(freshness)
         spendable = Budget.of(budget)
@@ -155,6 +179,7 @@ class SemanticCore:
         if not isinstance(multi_tenant, bool | None):
             raise InputError(f"multi_tenant must be True, False or None, got {clip(multi_tenant)}.")
         limit = check_seconds("search_timeout", search_timeout)
+        self._ranking = RankingOptions.of(ranking)
         self._plugins = Plugins.load(plugins, plugin_options, search_timeout=limit)
         given = {"path": path, "multi_tenant": multi_tenant, **(store_options or {})}
         options = {name: value for name, value in given.items() if value is not None}
@@ -166,12 +191,14 @@ class SemanticCore:
         named, settings = self._with_keys(embedder, embedder_options or {}, keys)
         self.embedder = self._embedder_of(named, settings)
         self._max_chars = self._limit(max_chars)
+        self.analyser = self._analyser_of(analyser, languages)
         self.store = self._store_of(store, options)
         self._announcer = Announcer(self._plugins, self.store)
         self._rules: dict[str, Any] = {"goals": goals, "budget": spendable, "rules": rules}
         with ExitStack() as opened:
             if self.store is not store:
                 opened.callback(self.store.close)
+            self._hand_over(is_chosen=analyser is not None or bool(languages), anew=reanalyse)
             self._separate = self._ledger_beside(ledger, options.get("path"))
             self._batches = BatchManager(
                 self.store,
@@ -197,6 +224,7 @@ class SemanticCore:
         *,
         usually: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None,
         keys: object | None = None,
+        reanalyse: bool = False,
         **overrides: Any,
     ) -> Self:
         """Create a client from settings: argument > ``SEMANTIC_CORE_*`` > semantic-core.toml or
@@ -204,8 +232,9 @@ class SemanticCore:
 
         config: the file to read; None searches for it from the working folder upward. usually:
         settings that apply if no setting names the store or its path; a function is called only
-        then. keys, overrides: as for the class; None is "not given", so an index without embedder
-        is ``embedder="none"``. Raises ConfigError for an unknown key or a value of the wrong kind.
+        then. keys, reanalyse, overrides: as for the class; None is "not given", so an index without
+        embedder is ``embedder="none"``. Raises ConfigError for an unknown key or a value of the
+        wrong kind.
         """
         settings = read_config(config, overrides)
         unsaid = settings.sources["store"] == settings.sources["path"] == "default"
@@ -215,7 +244,7 @@ class SemanticCore:
         values = dict(settings.values)
         if settings.sources["embedder"] == "default":
             del values["embedder"]
-        return cls(**values, keys=keys)
+        return cls(**values, keys=keys, reanalyse=reanalyse)
 
     def tenant(self, name: str) -> Self:
         """A client of the same index that is restricted to one tenant.
@@ -258,6 +287,7 @@ class SemanticCore:
         twin = type(self).__new__(type(self))
         twin.__dict__.update(self.__dict__)
         twin.store = MemoryStore(self.embedder.space, multi_tenant=self.store.multi_tenant)
+        twin.store.use_analyser(self.analyser)
         twin._separate = None
         twin._announcer = Announcer(self._plugins, twin.store)
         twin._batches = BatchManager(
@@ -341,6 +371,8 @@ class SemanticCore:
         facets: Sequence[str] | Mapping[str, int] | None = None,
         order_by: str | None = None,
         passages: Passages = "best",
+        min_score: float = 0.0,
+        ranking: RankingOptions | Mapping[str, Any] | None = None,
         syntax: Syntax = "plain",
         fields: Sequence[str] = (),
         typos: Typos = "suggest",
@@ -361,6 +393,10 @@ class SemanticCore:
         documents that hold a word of the query are listed in this order, those without the field
         last, and their meaning has no say. passages: "best" gives the best passage of each
         document, "all" every passage as a hit of its own, like `search_chunks`.
+
+        min_score: hits with a lower score are left out; 0 shows all. See `SearchHit.score`.
+        ranking: what to change of how the index ranks, a mapping with fields of `RankingOptions`,
+        such as ``{"boosts": {"title": 3}}``.
 
         syntax: "plain" reads the query as words, whatever is in it; "query" reads what people type
         into a search box: ``"exact words"``, ``word*``, ``-word``, ``field:word``, ``OR``, see
@@ -388,6 +424,8 @@ class SemanticCore:
                 total=_checked_flag("total", total),
                 facets=checked_facets(facets),
                 order_by=checked_order(order_by),
+                min_score=min_score,
+                ranking=RankingOptions.of(ranking, self._ranking),
             )
             return self._search(request, reading, per_document=per_document)
 
@@ -403,6 +441,8 @@ class SemanticCore:
         collections: Sequence[str] | None = None,
         context: Mapping[str, Any] | None = None,
         among: Among = None,
+        min_score: float = 0.0,
+        ranking: RankingOptions | Mapping[str, Any] | None = None,
         syntax: Syntax = "plain",
         fields: Sequence[str] = (),
         typos: Typos = "suggest",
@@ -412,7 +452,15 @@ class SemanticCore:
             reading = QueryReading(syntax, fields, typos)
             scope = self._scope(where, collections, context, among)
             request = SearchRequest(
-                query, scope, mode, limit, offset, DEPTHS[0], context=_checked_context(context)
+                query,
+                scope,
+                mode,
+                limit,
+                offset,
+                DEPTHS[0],
+                context=_checked_context(context),
+                min_score=min_score,
+                ranking=RankingOptions.of(ranking, self._ranking),
             )
             return self._search(request, reading, per_document=False)
 
@@ -485,6 +533,7 @@ class SemanticCore:
                 DEPTHS[0],
                 vector=vector,
                 context=_checked_context(context),
+                ranking=self._ranking,
             )
             found = self._search(request, QueryReading(typos="ignore"), per_document=True)
             others = [hit for hit in found.hits if hit.ref != wanted]
@@ -774,6 +823,53 @@ class SemanticCore:
             )
         return embedder
 
+    def _analyser_of(self, analyser: str | Analyser | None, languages: Sequence[str]) -> Analyser:
+        if isinstance(languages, str):
+            raise InputError(
+                f"languages must be a list of ISO codes, got the str {languages!r}.",
+                hint=f"Write [{languages!r}].",
+            )
+        if analyser is None:
+            offered = DEFAULT_ANALYSER in self._plugins.analysers
+            analyser = DEFAULT_ANALYSER if offered or languages else WORD_ANALYSER
+        if isinstance(analyser, str):
+            return self._plugins.create_analyser(analyser, languages)
+        if languages:
+            raise InputError(
+                "The analyser is given as an object; languages can only be set for an analyser "
+                "that is given by its name."
+            )
+        return analyser
+
+    def _hand_over(self, *, is_chosen: bool, anew: bool) -> None:
+        """Let the store use the analyser. is_chosen: whether the user named it, or languages. anew:
+        whether the full-text index is made anew.
+        """
+        if not isinstance(self.store, AnalysesText):
+            if is_chosen or anew:
+                raise ConfigError(
+                    f"{type(self.store).__name__} splits texts into words itself, so it takes no "
+                    "analyser.",
+                    hint="Leave analyser and languages out, or use another store.",
+                )
+            return
+        if anew:
+            self.store.reanalyse(self.analyser)
+            return
+        made_with = self.store.text_analyser
+        if not is_chosen and made_with is not None and made_with != self.analyser.identity:
+            for other in self._other_analysers(made_with):
+                if other.identity == made_with:
+                    self.analyser = other
+        self.store.use_analyser(self.analyser)
+
+    def _other_analysers(self, made_with: str) -> Iterator[Analyser]:
+        """Analysers that an index may have been made with. made_with: the identity of its own."""
+        yield self._plugins.create_analyser(WORD_ANALYSER, ())
+        named = _LANGUAGES.search(made_with)
+        if named is not None and DEFAULT_ANALYSER in self._plugins.analysers:
+            yield self._plugins.create_analyser(DEFAULT_ANALYSER, named[1].split(","))
+
     def _store_of(self, store: str | Store, options: Mapping[str, Any]) -> Store:
         try:
             if isinstance(store, str):
@@ -874,7 +970,7 @@ class SemanticCore:
     @property
     def _words_analyser(self) -> Analyser:
         """What splits queries and texts into words, for marks, completion and corrections."""
-        return _ANALYSER
+        return self.analyser
 
     def _restriction(self, context: Mapping[str, Any] | None) -> Filter:
         """What plugins show to whoever asks."""

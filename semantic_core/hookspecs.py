@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from semantic_core.events import Event
-    from semantic_core.protocols import Embedder, Store
+    from semantic_core.protocols import Analyser, Embedder, Store
     from semantic_core.types import (
         Chunk,
         Document,
@@ -47,6 +47,7 @@ COLLECTED = frozenset(
     {
         "semantic_stores",
         "semantic_embedders",
+        "semantic_analysers",
         "semantic_readers",
         "semantic_restrict",
         "semantic_search_middleware",
@@ -106,6 +107,20 @@ def semantic_embedders() -> Mapping[str, Callable[..., Embedder]]:
     Return {name: factory}; ``factory(**options)`` returns the embedder and loads no model yet. None
     or {} offers nothing. Every plugin is asked. Two offers of one name are a conflict, as for
     stores.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def semantic_analysers() -> Mapping[str, Callable[..., Analyser]]:
+    """Offer analysers, which split texts into the terms of a full-text index, by the name that
+    users choose them with.
+
+    Return {name: factory}; ``factory(languages)`` returns the analyser for texts and queries in
+    these languages, a tuple of ISO codes; () if they are not known. What changes a term is part of
+    its ``identity``: the languages, as ``languages=en,de``, and the version of a library that it
+    uses. None or {} offers nothing. Every plugin is asked. Two offers of one name are a conflict,
+    as for stores.
     """
     raise NotImplementedError
 

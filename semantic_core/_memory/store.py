@@ -44,6 +44,7 @@ from semantic_core._memory.wordwise import (
     stand_together,
 )
 from semantic_core._validation import Scalar, Value, clip
+from semantic_core.analysis import analyser_mismatch
 from semantic_core.errors import StoreMisuse, TenantRefused, TenantRequired, VectorInvalid
 from semantic_core.filters import sort_key
 from semantic_core.query_syntax import HEADINGS, TEXT, TITLE, TextConditions, TextTerm
@@ -70,8 +71,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from semantic_core.protocols import Scores
-    from semantic_core.types import Vector
+    from semantic_core.protocols import Analyser, Scores
+    from semantic_core.types import Vector, Vectors
 
     Direction = NDArray[np.float64]
     """float64, shape (dimensions,), length 1."""
@@ -132,7 +133,8 @@ class _State:
     """Everything in the store.
 
     stamps: of refs that were ever written or removed with one. checkpoints: by the name of their
-    source. identity: which index it is. revisions: by tenant, "" for the whole store.
+    source. identity: which index it is. revisions: by tenant, "" for the whole store. analyser: of
+    the words of all rows; None for the words of this store.
     """
 
     documents: Mapping[Ref, _Stored] = attrs.field(factory=dict)
@@ -142,6 +144,7 @@ class _State:
     checkpoints: Mapping[str, str] = attrs.field(factory=dict)
     identity: str = attrs.field(factory=_new_identity)
     revisions: Mapping[str, str] = attrs.field(factory=dict)
+    analyser: Analyser | None = None
 
 
 def open_memory(
@@ -156,11 +159,12 @@ def open_memory(
 
 
 class MemoryStore:
-    """Store, TextScores, TextCounts, Facets, FieldOrder, TitleSearch, TextFilter, Vocabulary,
-    Checkpoints and BatchQueue in the memory of this process.
+    """Store, AnalysesText, TextScores, TextCounts, Facets, FieldOrder, TitleSearch, TextFilter,
+    Vocabulary, Checkpoints and BatchQueue in the memory of this process.
 
     A search reads everything, so the store is made for thousands of chunks. The ledger of batch
-    jobs is a `MemoryJobLedger`.
+    jobs is a `MemoryJobLedger`. Until it is given an analyser, words are runs of letters and digits
+    in lower case.
     """
 
     def __init__(self, space: Space, *, multi_tenant: bool = False) -> None:
@@ -208,6 +212,35 @@ class MemoryStore:
         with self._writing:
             self._state = attrs.evolve(self._latest(), identity=_new_identity())
             return self._state.identity
+
+    @property
+    def text_analyser(self) -> str | None:
+        """See `AnalysesText`."""
+        analyser = self._reading().analyser
+        return None if analyser is None else analyser.identity
+
+    def use_analyser(self, analyser: Analyser) -> None:
+        """See `AnalysesText.use_analyser`."""
+        with self._writing:
+            state = self._latest()
+            made_with = state.analyser
+            if made_with is None or not state.documents:
+                self.reanalyse(analyser)
+            elif made_with.identity != analyser.identity:
+                raise analyser_mismatch(made_with.identity, analyser.identity)
+
+    def reanalyse(self, analyser: Analyser) -> None:
+        """See `AnalysesText.reanalyse`."""
+        with self._writing:
+            state = self._latest()
+            documents = {}
+            for ref, stored in state.documents.items():
+                rows = []
+                for row in stored.rows:
+                    words = _counted(row.entry.passage, stored.document.language, analyser)
+                    rows.append(attrs.evolve(row, words=words))
+                documents[ref] = attrs.evolve(stored, rows=tuple(rows))
+            self._state = attrs.evolve(state, documents=documents, analyser=analyser)
 
     def checkpoints(self) -> Mapping[str, str]:
         """See `Checkpoints.checkpoints`."""
@@ -280,7 +313,7 @@ class MemoryStore:
                         known[entry.fingerprint] = entry.vector
                 rows = []
                 for number, entry in enumerate(entries, start=written):
-                    words = Counter(_words(entry.passage))
+                    words = _counted(entry.passage, document.language, state.analyser)
                     rows.append(_Row(_filled(entry, known), number, words))
                 before = documents.get(ref)
                 created_at = before.created_at if before else now
@@ -353,6 +386,17 @@ class MemoryStore:
             scores.append(np.nan if row is None else _cosine(row.entry, query))
         return np.array(scores, dtype=np.float32)
 
+    def vectors(self, ids: Sequence[ChunkId]) -> Vectors:
+        """See `ChunkVectors.vectors`."""
+        import numpy as np
+
+        found = np.full((len(ids), self._space.dimensions), np.nan, dtype=np.float32)
+        for place, id in enumerate(ids):
+            _, row = self._row(id)
+            if row is not None and row.entry.vector is not None:
+                found[place] = row.entry.vector
+        return found
+
     def words(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `TextSearch.words`.
 
@@ -379,6 +423,17 @@ class MemoryStore:
                 of_tenant[tenant] = self._bm25(text, tenant)
             scores.append(np.nan if row is None else of_tenant[tenant](row))
         return np.array(scores, dtype=np.float64)
+
+    def full_score(self, text: str, tenant: str = "") -> float:
+        """See `TextScale.full_score`."""
+        analyser = self._reading().analyser
+        self._check_tenant(tenant)
+        repeats = Counter(_wanted(text, analyser))
+        rows = self._rows(Scope(tenant))
+        full = 0.0
+        for word in list(repeats)[:MOST_WORDS]:
+            full += _idf(word, rows) * min(MOST_REPEATS, repeats[word])
+        return full
 
     def count(self, text: str, scope: Scope) -> int:
         """See `TextCounts.count`."""
@@ -487,7 +542,7 @@ class MemoryStore:
         for stored in self._within(scope):
             words: set[str] = set()
             for row in stored.rows:
-                words |= row.words.keys()
+                words.update(_words(row.entry.passage))
             counts.update(words)
         return counts
 
@@ -779,16 +834,12 @@ class MemoryStore:
 
     def _bm25(self, text: str, tenant: str) -> Callable[[_Row], float]:
         """The score of a row of this tenant for the words of a text; 0 if it has none of them."""
-        repeats = Counter(_words(text))
+        repeats = Counter(_wanted(text, self._reading().analyser))
         rows = self._rows(Scope(tenant))
         average = sum(row.words.total() for row in rows) / max(1, len(rows))
         weights: dict[str, float] = {}
         for word in list(repeats)[:MOST_WORDS]:
-            holders = sum(word in row.words for row in rows)
-            idf = 0.0
-            if holders:
-                idf = max(LEAST_IDF, log((len(rows) - holders + 0.5) / (holders + 0.5)))
-            weights[word] = idf * min(MOST_REPEATS, repeats[word])
+            weights[word] = _idf(word, rows) * min(MOST_REPEATS, repeats[word])
 
         def score(row: _Row) -> float:
             total = 0.0
@@ -856,6 +907,26 @@ class MemoryStore:
 
 def _words(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
+
+
+def _counted(passage: str, language: str | None, analyser: Analyser | None) -> Counter[str]:
+    """How often each word is in a passage."""
+    if analyser is None:
+        return Counter(_words(passage))
+    return Counter(token.term for token in analyser.tokens(passage, language or None))
+
+
+def _wanted(text: str, analyser: Analyser | None) -> list[str]:
+    """The words of a query, with the alternatives of each."""
+    if analyser is None:
+        return _words(text)
+    return [token.term for token in analyser.query_tokens(text)]
+
+
+def _idf(word: str, rows: Sequence[_Row]) -> float:
+    """The weight of a word in BM25: the fewer rows contain it, the more."""
+    holders = sum(word in row.words for row in rows)
+    return max(LEAST_IDF, log((len(rows) - holders + 0.5) / (holders + 0.5)))
 
 
 def _holds(stored: _Stored, term: TextTerm) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, get_args
 
 from semantic_core._validation import check_unicode, clip, named
 from semantic_core.errors import TextInvalid
-from semantic_core.protocols import Embedder, Store, TextFilter
+from semantic_core.protocols import Analyser, Embedder, Store, TextFilter
 from semantic_core.types import (
     PART,
     Chunk,
@@ -32,12 +32,14 @@ from semantic_core.types import (
 )
 
 _KINDS: tuple[str, ...] = get_args(Kind)
+_CONTRACTS = {"store": Store, "embedder": Embedder, "analyser": Analyser}
+"""What a factory of each kind must return."""
 _SUFFIX = re.compile(r"\.[^\s/\\]*[^\s/\\.]")
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*")
 
 
 def offer_fault(offer: Any, made_by: str = "factory") -> str:
-    """Check an offer of stores or embedders. made_by: what the values are called in messages."""
+    """Check an offer of stores, embedders or analysers. made_by: what messages call the values."""
     if not isinstance(offer, Mapping):
         return f"wanted {{name: {made_by}}}, got {named(offer)}"
     for name, function in offer.items():
@@ -113,14 +115,18 @@ def commands_fault(offer: Any) -> str:
 
 
 def contract_fault(kind: str, made: Any) -> str:
-    """Check what a factory returned. kind: "store" or "embedder"."""
-    contract: Any = Store if kind == "store" else Embedder
+    """Check what a factory returned. kind: "store", "embedder" or "analyser"."""
+    contract: Any = _CONTRACTS[kind]
     if not isinstance(made, contract):
         absent = []
         for name in vars(contract):
             if not name.startswith("_") and not hasattr(made, name):
                 absent.append(name)
         return f"{named(made)} has no {', '.join(absent)}"
+    if kind == "analyser":
+        identity: object = made.identity
+        is_line = isinstance(identity, str) and identity != "" and identity.isprintable()
+        return "" if is_line else f"its identity must be a line of text, got {clip(identity)}"
     space: object = made.space
     return "" if isinstance(space, Space) else f"its space must be a Space, got {named(space)}"
 

@@ -32,6 +32,7 @@ _OUR_PLUGINS = {
     "sqlite": ("local", "peewee"),
     "peewee": ("local", "peewee"),
     "wordllama": ("local", "wordllama"),
+    "languages": ("local", "languages"),
     "markdown": ("local", "markdown"),
     "gemini": ("gemini", "gemini"),
     "mcp": ("mcp", "mcp"),

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Self
 import attrs
 
 from semantic_core._files import read_bytes, shown
-from semantic_core._plugins.builtin import candidates, read_text
+from semantic_core._plugins.builtin import read_text
 from semantic_core._plugins.commands import Commands, commands_of
 from semantic_core._plugins.contracts import (
     candidates_fault,
@@ -41,6 +41,7 @@ from semantic_core._plugins.discovery import (
 )
 from semantic_core._plugins.discovery import given as exactly
 from semantic_core._plugins.dispatch import Answer, HookDispatch
+from semantic_core._plugins.fusion import candidates
 from semantic_core._plugins.guard import Guard
 from semantic_core._plugins.life_cycle import LifeCycle, OpenFailed
 from semantic_core._plugins.middleware import HOOK as MIDDLEWARE
@@ -60,7 +61,7 @@ from semantic_core.errors import (
 from semantic_core.events import Event
 from semantic_core.filters import Filter
 from semantic_core.hookspecs import RERANK
-from semantic_core.protocols import Embedder, Store
+from semantic_core.protocols import Analyser, Embedder, Store
 from semantic_core.types import (
     PART_OF,
     PARTS,
@@ -234,7 +235,7 @@ class Plugins:
         return {part.hook: part.function for part in self._parts.get(plugin, ())}
 
     def options_of(self, kind: ProviderKind, name: str) -> tuple[OptionInfo, ...]:
-        """The options of a store or embedder, in their author's order.
+        """The options of a store, embedder or analyser, in their author's order.
 
         Raises like `create_store`.
         """
@@ -257,6 +258,11 @@ class Plugins:
         """The names of the embedders that can be created."""
         return self._provided("embedder")
 
+    @property
+    def analysers(self) -> tuple[str, ...]:
+        """The names of the analysers that can be created."""
+        return self._provided("analyser")
+
     def _provided(self, kind: ProviderKind) -> tuple[str, ...]:
         names: list[str] = []
         for info in self.infos:
@@ -269,6 +275,14 @@ class Plugins:
         Raises like `create_store`, and the embedder's own EmbedderError.
         """
         made: Embedder = self._providers.create("embedder", name, (), options)
+        return made
+
+    def create_analyser(self, name: str, languages: Sequence[str]) -> Analyser:
+        """The analyser of that name, for these languages.
+
+        Raises like `create_store`, and ConfigError for a language that it does not know.
+        """
+        made: Analyser = self._providers.create("analyser", name, (tuple(languages),), {})
         return made
 
     def create_store(self, name: str, space: Space, options: Mapping[str, Any]) -> Store:
@@ -477,9 +491,10 @@ class Plugins:
         if answer is None:
             raise HookFailed("No plugin fuses rankings.")
         fused = answer.value
-        fault = ranking_fault(fused, set(candidates(rankings)))
-        if fault:
-            raise answer.wrong("semantic_fuse", None, fault)
+        if self._is_foreign(answer):
+            fault = ranking_fault(fused, set(candidates(rankings)))
+            if fault:
+                raise answer.wrong("semantic_fuse", None, fault)
         return fused  # type: ignore[no-any-return]
 
     def rerank(

@@ -1,5 +1,5 @@
-"""The stores, embedders and readers that plugins offer: which plugin offers each, and creating a
-store or embedder by name.
+"""The stores, embedders, analysers and readers that plugins offer: which plugin offers each, and
+creating one by name.
 
 Tested by tests/plugins/test_host.py and tests/plugins/test_discovery.py.
 """
@@ -37,7 +37,7 @@ from semantic_core.errors import (
 )
 from semantic_core.types import FileContent
 
-ProviderKind = Literal["store", "embedder", "reader"]
+ProviderKind = Literal["store", "embedder", "analyser", "reader"]
 _Factory = Callable[..., Any]
 _Key = tuple[ProviderKind, str]
 _Unused = tuple[str, ProviderKind, tuple[PluginInfo, ...], bool]
@@ -48,6 +48,7 @@ belong to these.
 _OFFERS: Mapping[ProviderKind, str] = {
     "store": "semantic_stores",
     "embedder": "semantic_embedders",
+    "analyser": "semantic_analysers",
     "reader": "semantic_readers",
 }
 """The hook that offers each kind of provider."""
@@ -65,6 +66,7 @@ _ROLES = {
 _ONE: Mapping[ProviderKind, str] = {
     "store": "a store",
     "embedder": "an embedder",
+    "analyser": "an analyser",
     "reader": "a reader",
 }
 _CHOOSE_ONE = "Uninstall one, or name the other in SEMANTIC_CORE_PLUGINS."
@@ -79,8 +81,8 @@ class OfferedReader(NamedTuple):
 
 
 class Providers:
-    """Stores and embedders by name, and readers by suffix and media type. Every plugin is asked
-    once, when this is made.
+    """Stores, embedders and analysers by name, and readers by suffix and media type. Every plugin
+    is asked once, when this is made.
 
     infos: the given ones, with what each plugin provides, and with the faults in what it offers.
     suffixes: of the files that plugins read, in lower case.
@@ -90,7 +92,7 @@ class Providers:
         self, dispatch: HookDispatch, infos: Sequence[PluginInfo], own: Sequence[str]
     ) -> None:
         """infos: of every plugin that was found, in order. own: names of the kernel's plugins,
-        whose stores and embedders no other plugin can replace; their readers, any can.
+        whose stores, embedders and analysers no other plugin can replace; their readers, any can.
         """
         self._dispatch = dispatch
         self._own = own
@@ -130,10 +132,10 @@ class Providers:
     def create(
         self, kind: ProviderKind, name: str, given: tuple[Any, ...], options: Mapping[str, Any]
     ) -> Any:
-        """The store or embedder of that name, created with these values and options.
+        """The store, embedder or analyser of that name, created with these values and options.
 
         Raises ProviderNotFound, PluginBroken, PluginConflict; ConfigError for an option that is
-        unknown or missing; HookFailed if the result is no store or embedder; its own
+        unknown or missing; HookFailed if the result is none; its own
         SemanticCoreError.
         """
         plugin, factory = self._provider(kind, name)

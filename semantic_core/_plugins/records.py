@@ -50,8 +50,8 @@ class PluginInfo:
     imported).
     cause: why it is not ok, on one line; remedy: the command or step that corrects it. Both are ""
     for "ok".
-    hooks: those it takes part in. provides: {"store": names, "embedder": names} that can be used,
-    and under "splitter", "retriever", "ORM adapter", "fusion", "reranker",
+    hooks: those it takes part in. provides: {"store": names, "embedder": names, "analyser": names}
+    that can be used, and under "splitter", "retriever", "ORM adapter", "fusion", "reranker",
     "restriction", "middleware", "listener" the name of the plugin
     if it has that role; for the command line also {"command": names}. options: of the plugin
     itself, in its author's order.
@@ -119,15 +119,16 @@ def parameters_of(kind: str, factory: Callable[..., Any]) -> tuple[list[inspect.
     except (TypeError, ValueError):  # written in C, without a signature
         return [], True
     takes_any = False
-    first_is_space = kind == "store"  # a factory of stores gets the space as its first argument
+    # A factory of stores gets the space as its first argument, one of analysers the languages.
+    first_is_given = kind in ("store", "analyser")
     options = []
     for parameter in parameters:
         if parameter.kind == parameter.VAR_KEYWORD:
             takes_any = True
         elif parameter.kind == parameter.KEYWORD_ONLY:
             options.append(parameter)
-        elif parameter.kind != parameter.VAR_POSITIONAL and first_is_space:
-            first_is_space = False
+        elif parameter.kind != parameter.VAR_POSITIONAL and first_is_given:
+            first_is_given = False
         elif parameter.kind == parameter.POSITIONAL_OR_KEYWORD:
             options.append(parameter)
     return options, takes_any

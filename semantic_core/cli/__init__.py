@@ -110,6 +110,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "List, show and delete indexed documents.",
     ),
     "stats": ("semantic_core.cli.stats:stats", "Show index statistics."),
+    "reanalyse": (
+        "semantic_core.cli.reanalyse:reanalyse",
+        "Make the full-text index anew, for another analyser or other languages.",
+    ),
     "queue": ("semantic_core.cli.queue:queue", "Manage pending passages and batch jobs."),
     "costs": ("semantic_core.cli.costs:costs", "Show embedding costs."),
     "reindex": (

@@ -216,13 +216,14 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def opened(
-    db: str | None, tenant: str | None = None, *, create: bool = False
+    db: str | None, tenant: str | None = None, *, create: bool = False, reanalyse: bool = False
 ) -> Iterator[SemanticCore]:
     """Open the index that the options, the environment and the settings file name.
 
     tenant: return a client restricted to this tenant. create: create the index if it does not
     exist; otherwise that raises StoreUnavailable. A new index separates tenants if the settings say
-    so, or if they say nothing and a tenant is given. A broken plugin is reported on standard error.
+    so, or if they say nothing and a tenant is given. reanalyse: make its full-text index anew if it
+    was made with another analyser. A broken plugin is reported on standard error.
     """
     from semantic_core._config import read_config
     from semantic_core._plugins.records import UNFIT
@@ -241,7 +242,7 @@ def opened(
             raise TenantRefused("The settings say that the new index does not separate tenants.")
         if tenant is not None:
             multi_tenant = True
-    with SemanticCore.from_config(path=db, multi_tenant=multi_tenant) as core:
+    with SemanticCore.from_config(path=db, multi_tenant=multi_tenant, reanalyse=reanalyse) as core:
         for info in core.plugins():
             if info.status in UNFIT:
                 note(NOT_USED.format(name=visible(info.name), status=info.status))

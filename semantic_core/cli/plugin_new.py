@@ -33,6 +33,7 @@ class PluginKind(NamedTuple):
 
 KINDS = {
     "embedder": PluginKind("turns texts into vectors", ("numpy>=2.1",)),
+    "analyser": PluginKind("splits texts into the terms of full-text search"),
     "splitter": PluginKind("splits documents of a format into chunks"),
     "reader": PluginKind("reads files of a format"),
     "store": PluginKind("stores documents, chunks and vectors", ("numpy>=2.1",)),

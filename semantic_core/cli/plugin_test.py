@@ -129,6 +129,9 @@ def _kits(
     for name in info.provides.get("embedder", ()):
         made_by = partial(_embedders, plugins, name)
         yield Kit(f"embedder {name}", testing.embedder_checks(), made_by)
+    for name in info.provides.get("analyser", ()):
+        analysers = partial(_analysers, plugins, name)
+        yield Kit(f"analyser {name}", testing.analyser_checks(), analysers)
     for name in info.provides.get("store", ()):
         keeps = any(option.name == "path" for option in plugins.options_of("store", name))
         checks = testing.store_checks(persistent=keeps)
@@ -171,6 +174,10 @@ def _same(value: Any, *_: object) -> Any:
 
 def _embedders(plugins: Plugins, name: str, folder: Path) -> Callable[[], Any]:
     return partial(plugins.create_embedder, name, {})
+
+
+def _analysers(plugins: Plugins, name: str, folder: Path) -> Callable[[], Any]:
+    return partial(plugins.create_analyser, name, ())
 
 
 def _stores(plugins: Plugins, name: str, keeps: bool, folder: Path) -> Callable[..., Any]:

@@ -1,5 +1,5 @@
-"""The contracts of stores, embedders, plugins and ORM adapters as checks that anyone can run, and
-stand-ins for tests.
+"""The contracts of stores, embedders, analysers, plugins and ORM adapters as checks that anyone can
+run, and stand-ins for tests.
 
 Needs ``pip install "semantic-core-kernel[testing]"``.
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         capabilities_table,
         limits_table,
     )
+    from semantic_core.testing.analyser import analyser_checks
     from semantic_core.testing.batch_embedder import batch_embedder_checks
     from semantic_core.testing.check import Check
     from semantic_core.testing.embedder import embedder_checks
@@ -62,6 +63,7 @@ __all__ = [
     "SimilarEmbedder",
     "TurningClock",
     "adapter_checks",
+    "analyser_checks",
     "batch_embedder_checks",
     "capabilities_table",
     "documents",
@@ -92,6 +94,7 @@ _MODULES = {
         "capabilities_table",
         "limits_table",
     ),
+    "analyser": ("analyser_checks",),
     "batch_embedder": ("batch_embedder_checks",),
     "check": ("Check",),
     "embedder": ("embedder_checks",),

@@ -18,6 +18,7 @@ from semantic_core.errors import InputError
 
 HOOKS = {
     "embedder": "semantic_embedders",
+    "analyser": "semantic_analysers",
     "splitter": "semantic_split",
     "reader": "semantic_readers",
     "store": "semantic_stores",

@@ -11,11 +11,13 @@ import pytest
 from semantic_core._memory.store import MemoryStore
 from semantic_core._plugins.builtin import read_markdown, read_text
 from semantic_core._text import split_text
+from semantic_core.analysis import WordAnalyser
 from semantic_core.errors import EmbedderError, EmbedderUnavailable
 from semantic_core.protocols import Outbox
 from semantic_core.testing import (
     HashEmbedder,
     MemoryOutbox,
+    analyser_checks,
     embedder_checks,
     reader_checks,
     splitter_checks,
@@ -62,7 +64,13 @@ def test_a_store_without_further_abilities_keeps_the_contract_or_skips_with_the_
 
 
 def test_checks_say_their_name_and_their_rule():
-    checks = [*store_checks(persistent=True), *embedder_checks(), *splitter_checks(), *READER]
+    checks = [
+        *store_checks(persistent=True),
+        *embedder_checks(),
+        *analyser_checks(),
+        *splitter_checks(),
+        *READER,
+    ]
     names = [str(check) for check in checks]
     assert len(set(names)) == len(names)
     for check in checks:
@@ -122,3 +130,11 @@ def test_hash_embedder_keeps_the_contract(check):
 @pytest.mark.parametrize("check", splitter_checks(foreign=None), ids=str)
 def test_plain_text_splitter_keeps_the_contract(check):
     check(split_text)
+
+
+@pytest.mark.parametrize("check", analyser_checks(), ids=str)
+def test_the_analyser_of_words_keeps_the_contract_or_skips_with_the_reason(check):
+    try:
+        check(WordAnalyser)
+    except SkipTest as reason:
+        assert str(reason) == "This analyser has no analyse for many texts."

@@ -20,6 +20,8 @@ KEYS = [
     "path",
     "store",
     "embedder",
+    "analyser",
+    "languages",
     "multi_tenant",
     "max_chars",
     "plugins",
@@ -31,6 +33,7 @@ KEYS = [
     "batch",
     "ledger",
     "search_timeout",
+    "ranking",
 ]
 
 
@@ -123,7 +126,7 @@ def test_a_file_can_be_named_by_argument_or_environment(tmp_path: Path) -> None:
             "",
             {},
             {"zzz": "x"},
-            "There are batch, budget, embedder, embedder_options, freshness, ledger, max_chars",
+            "There are analyser, batch, budget, embedder, embedder_options, freshness, languages",
         ),
         ("max_chars = 'many'", {}, {}, "max_chars must be a whole number from 1, got 'many'"),
         ("max_chars = true", {}, {}, "max_chars must be a whole number"),

@@ -1,11 +1,12 @@
-"""The store `sqlite`: documents, full-text index and vectors in one SQLite file, by APSW and FTS5.
+"""The store `sqlite`: documents, full-text index and vectors in one SQLite file, by APSW.
 
 A plugin of its own. Nothing heavy is imported before a store is opened.
 
 Rooms, from the top: `store` (SqliteStore) and `same_file` (the index in the application's own
 database); `opening`, `migrations`, `backup`, `maintenance`; `write`, `read`, `vector_search`,
-`word_search`, `jobs` and `job_store`; below them `records`, `ids`, `filters`, `selective_scopes`,
-`segments`, `quantized`, `unit_vectors`, `vector_rows`, `word_cache`, `checkpoints`; and the
+`text_search`, `text_conditions`, `vocabulary`, `titles`, `matches`, `jobs` and `job_store`; below
+them `text_index`, `text_merging`, `text_check`, `text_segments`, `records`, `ids`, `filters`,
+`selective_scopes`, `segments`, `quantized`, `unit_vectors`, `vector_rows`, `checkpoints`; and the
 connections: `pool`, `connection`, `cpu_limiter`, `errors`.
 
 Tested by tests/sqlite/test_plugin.py.

@@ -1,7 +1,7 @@
 """One connection to the file: how it is opened, what it may do, how its transactions end, and what
 of the file no one else may touch while it is open.
 
-APSW brings the SQLite library with FTS5. A connection also notices when its file was moved, or its
+APSW brings the SQLite library. A connection also notices when its file was moved, or its
 write-ahead log removed, while it is open.
 
 POSIX locks belong to the process, not to the handle. When another library (the one in Python's

@@ -3,7 +3,7 @@
 A row number is never given twice and a document never changes its Ref, so what was read of either
 stays true and may stay in memory.
 
-Tested by tests/sqlite/test_word_search.py and tests/sqlite/test_vector_search.py.
+Tested by tests/sqlite/test_text_search.py and tests/sqlite/test_vector_search.py.
 """
 
 from __future__ import annotations

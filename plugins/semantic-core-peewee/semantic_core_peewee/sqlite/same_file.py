@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
@@ -24,7 +24,7 @@ import sqlite_vec
 from playhouse.apsw_ext import APSWDatabase
 
 from semantic_core.errors import ConfigError, SemanticCoreError, StoreMisuse
-from semantic_core.types import ChunkId, Ranking, Scope, Space
+from semantic_core.types import Ranking, Scope, Space
 from semantic_core_peewee.adapter import connected
 from semantic_core_peewee.commits import commits_of
 from semantic_core_peewee.sqlite import DEFAULT_BUSY_TIMEOUT
@@ -49,7 +49,7 @@ from semantic_core_peewee.sqlite.vector_search import VectorIndex
 from semantic_core_peewee.tables import file_of, is_private, plain_database
 
 if TYPE_CHECKING:
-    from semantic_core.protocols import Analyser, Scores
+    from semantic_core.protocols import Analyser
 
 
 P = ParamSpec("P")
@@ -243,23 +243,23 @@ class SameFileStore(SqliteStore):
         self._begin(self._application_pool, analyser)
 
     def nearest(self, vector: Any, limit: int, scope: Scope) -> Ranking:
-        """See `SqliteStore.nearest`."""
-        return SqliteStore.nearest(self._unlearned(), vector, limit, scope)
+        """See `SqliteStore.nearest`. Within a transaction that has changed the index, nothing of
+        what it sees is remembered.
+        """
+        if not self._application_pool.uncommitted:
+            return super().nearest(vector, limit, scope)
+        aside = copy.copy(self)
+        aside._vectors = VectorIndex(self._space.dimensions, 0)
+        return SqliteStore.nearest(aside, vector, limit, scope)
 
-    def words(self, text: str, limit: int, scope: Scope) -> Ranking:
-        """See `SqliteStore.words`."""
-        return SqliteStore.words(self._unlearned(), text, limit, scope)
-
-    def score(self, ids: Sequence[ChunkId], text: str) -> Scores:
-        """See `SqliteStore.score`."""
-        return SqliteStore.score(self._unlearned(), ids, text)
-
-    def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
-        """See `SqliteStore.titled`."""
-        return SqliteStore.titled(self._unlearned(), text, limit, scope)
-
-    def _matched(self, text: str | None, scope: Scope, work: Callable[..., Any]) -> Any:
-        return SqliteStore._matched(self._unlearned(), text, scope, work)
+    @property
+    def _index(self) -> TextIndex:
+        """Within a transaction that has changed the index, one that remembers nothing of what it
+        sees.
+        """
+        if not self._application_pool.uncommitted:
+            return self._text
+        return TextIndex(self._text.analyser, self._target.tuning.text_memory)
 
     def after_commit(self, call: Callable[[], None]) -> None:
         """See `Transactional.after_commit`."""
@@ -282,17 +282,6 @@ class SameFileStore(SqliteStore):
         claim = self._claim
         self._claim = None
         release_file(claim)
-
-    def _unlearned(self) -> SqliteStore:
-        """This store; within a transaction that has changed the index, a copy of it that remembers
-        nothing of what it sees.
-        """
-        if not self._application_pool.uncommitted:
-            return self
-        aside = copy.copy(self)
-        aside._text = TextIndex(self._text.analyser, self._target.tuning.text_memory)
-        aside._vectors = VectorIndex(self._space.dimensions, 0)
-        return aside
 
 
 def _path_of(database: Any) -> str:

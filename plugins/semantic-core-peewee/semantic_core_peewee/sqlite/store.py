@@ -85,7 +85,7 @@ if TYPE_CHECKING:
 
     from semantic_core.protocols import Analyser, Scores
     from semantic_core.query_syntax import TextConditions
-    from semantic_core.types import Vector
+    from semantic_core.types import Vector, Vectors
 
 T = TypeVar("T")
 
@@ -330,6 +330,13 @@ class SqliteStore:
         wanted = self._checked_ids(ids)
         return self._pool.read(self._vectors.similarity, wanted, query)
 
+    def vectors(self, ids: Sequence[ChunkId]) -> Vectors:
+        """See `ChunkVectors.vectors`. Within a snapshot, those that `nearest` compared are not read
+        again.
+        """
+        wanted = self._checked_ids(ids)
+        return self._pool.read(self._vectors.of, wanted)
+
     @property
     def text_analyser(self) -> str | None:
         """See `AnalysesText.text_analyser`."""
@@ -351,9 +358,14 @@ class SqliteStore:
         self._writing(work)
         self._text.analyser = analyser
 
+    @property
+    def _index(self) -> TextIndex:
+        """The full-text index, for reading."""
+        return self._text
+
     def _built(self) -> None:
         """Make the full-text index if there is none yet: in a file of an earlier release."""
-        if not self._pool.read(self._text.is_built):
+        if not self._pool.read(self._index.is_built):
             self.reanalyse(self._text.analyser)
 
     def _built_for(self, scope: Scope) -> None:
@@ -374,7 +386,7 @@ class SqliteStore:
         self._built()
 
         def work(view: View) -> Ranking:
-            return self._text.words(view, text, most, scope, self._clause(view, scope))
+            return self._index.words(view, text, most, scope, self._clause(view, scope))
 
         return self._pool.search(work)
 
@@ -382,7 +394,13 @@ class SqliteStore:
         """See `TextScores.score`. The same numbers `words` gives, up to rounding."""
         wanted = self._checked_ids(ids)
         self._built()
-        return self._pool.search(self._text.score, wanted, text)
+        return self._pool.search(self._index.score, wanted, text)
+
+    def full_score(self, text: str, tenant: str = "") -> float:
+        """See `TextScale.full_score`. Of the words that `words` looks for."""
+        check_tenant(tenant, self._multi_tenant)
+        self._built()
+        return self._pool.search(self._index.full_score, text)
 
     def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `TitleSearch.titled`.
@@ -403,7 +421,7 @@ class SqliteStore:
         """See `TextFilter.meeting`."""
         wanted = [self._checked(ref) for ref in refs]
         self._built()
-        return self._pool.search(met, wanted, conditions, self._text)
+        return self._pool.search(met, wanted, conditions, self._index)
 
     def word_counts(self, words: Collection[str], scope: Scope) -> Mapping[str, int]:
         """See `Vocabulary.word_counts`: exact numbers of passages."""
@@ -428,9 +446,9 @@ class SqliteStore:
         self._built()
 
         def work(view: View) -> T:
-            version = self._text.version(view)
+            version = self._index.version(view)
             inside = rows_in_scope(view, version, scope, self._clause(view, scope))
-            return ask(ScopedWords(view, self._text, version, inside))
+            return ask(ScopedWords(view, self._index, version, inside))
 
         return self._pool.search(work)
 
@@ -475,7 +493,7 @@ class SqliteStore:
 
         def on_documents(view: View) -> T:
             clause = self._clause(view, scope)
-            return work(view, matches.holding(view, self._text, text, scope, clause))
+            return work(view, matches.holding(view, self._index, text, scope, clause))
 
         return self._pool.search(on_documents)
 
@@ -618,7 +636,7 @@ class SqliteStore:
             raise InputError(f"scope must be a Scope, got {type(scope).__name__}.")
         check_tenant(scope.tenant, self._multi_tenant)
         clause = scope_clause(view, scope)
-        return with_words(view, clause, scope.text, self._text) if scope.text else clause
+        return with_words(view, clause, scope.text, self._index) if scope.text else clause
 
     def _checked(self, ref: Ref) -> Ref:
         if not isinstance(ref, Ref):

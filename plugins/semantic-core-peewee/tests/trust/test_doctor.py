@@ -39,7 +39,7 @@ DERIVED = {
         set terms = (select terms from semantic_index_text_tail where chunk = 2),
         crc = (select crc from semantic_index_text_tail where chunk = 2)
         where chunk = 1""",
-    "no titles": "delete from semantic_index_title",
+    "no list of words": "delete from semantic_index_text_word",
 }
 KEPT = {
     "a passage": "update semantic_index_chunk set text = text || '!' where id = 1",

@@ -29,8 +29,10 @@ from semantic_core_peewee import SqliteStore, ensure_schema_compatibility
 from semantic_core_peewee.sqlite.job_store import OfLedger
 
 from semantic_core import ChunkId, Condition, Document, Filter, Ref, Scope, Space
+from semantic_core.analysis import WordAnalyser
 from semantic_core.batch import BatchJob, Rate
 from semantic_core.errors import (
+    AnalyserMismatch,
     ConfigError,
     FilterInvalid,
     InputError,
@@ -51,6 +53,7 @@ from semantic_core.errors import (
     TextInvalid,
     VectorInvalid,
 )
+from semantic_core.query_syntax import NO_CONDITIONS
 
 CANARY = "kanarenvogel"
 SQL = re.compile(
@@ -357,6 +360,17 @@ def another_embedder(folder: Path) -> Iterator[Act]:
     yield lambda: SqliteStore(Space("another", SPACE.dimensions), path)
 
 
+class _Other(WordAnalyser):
+    identity = "other"
+
+
+@raises(AnalyserMismatch)
+def another_analyser(folder: Path) -> Iterator[Act]:
+    store = SqliteStore(SPACE, good(folder), analyser=_Other())
+    yield lambda: store.words("a", 1, EVERYTHING)
+    store.close()
+
+
 # --- misuse ---------------------------------------------------------------------------------------
 
 
@@ -582,6 +596,17 @@ AFTER_CLOSING: dict[str, Callable[[SqliteStore, Path], object]] = {
     "words": lambda store, folder: store.words("x", 1, EVERYTHING),
     "score": lambda store, folder: store.score([ChunkId(Ref("n", "1"), 0)], "x"),
     "titled": lambda store, folder: store.titled("x", 1, EVERYTHING),
+    "meeting": lambda store, folder: store.meeting([Ref("n", "1")], NO_CONDITIONS),
+    "count": lambda store, folder: store.count("x", EVERYTHING),
+    "facets": lambda store, folder: store.facets("x", EVERYTHING, {"a": 1}),
+    "ordered": lambda store, folder: store.ordered(
+        None, EVERYTHING, "a", descending=False, limit=1
+    ),
+    "word_counts": lambda store, folder: store.word_counts(["x"], EVERYTHING),
+    "words_like": lambda store, folder: store.words_like("x", 1, EVERYTHING),
+    "words_near": lambda store, folder: store.words_near("x", 1, 1, EVERYTHING),
+    "use_analyser": lambda store, folder: store.use_analyser(WordAnalyser()),
+    "reanalyse": lambda store, folder: store.reanalyse(WordAnalyser()),
     "fetch": lambda store, folder: store.fetch([ChunkId(Ref("n", "1"), 0)]),
     "get": lambda store, folder: store.get(Ref("n", "1")),
     "documents": lambda store, folder: store.documents(EVERYTHING),

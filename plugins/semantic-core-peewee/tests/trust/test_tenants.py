@@ -173,9 +173,31 @@ class Trial:
                 f"{canary(o)} shared second", chance.choice((1, 10, 5_000)), self.scope(t, o)
             ),
             "score": lambda t, o: store.score(ids(t, o), f"{canary(o)} shared second"),
+            "vectors": lambda t, o: store.vectors(ids(t, o)),
+            "full_score": lambda t, o: store.full_score(f"{canary(o)} shared second", t),
             "titled": lambda t, o: store.titled(
                 f"title {canary(o)}", chance.choice((1, 10, 5_000)), self.scope(t, o)
             ),
+            "count": lambda t, o: (
+                canary(o) if o != t and store.count(canary(o), self.scope(t, o)) else ""
+            ),
+            "facets": lambda t, o: store.facets(
+                chance.choice((None, "shared")), self.scope(t, o), {"secret": 50, "shared": 5}
+            ),
+            "ordered": lambda t, o: store.ordered(
+                chance.choice((None, "shared")),
+                self.scope(t, o),
+                "secret",
+                descending=chance.choice((True, False)),
+                limit=5_000,
+            ),
+            "word_counts": lambda t, o: (
+                canary(o)
+                if o != t and any(store.word_counts([canary(o)], self.scope(t, o)).values())
+                else ""
+            ),
+            "words_like": lambda t, o: store.words_like(canary(o)[:3], 5_000, self.scope(t, o)),
+            "words_near": lambda t, o: store.words_near(f"{canary(o)}x", 2, 50, self.scope(t, o)),
             "meeting": lambda t, o: store.meeting(
                 [self.swapped(t, o), Ref("notes", f"key {canary(t)}", t)],
                 TextConditions(((TextTerm(canary(o)), TextTerm("shared")),)),
@@ -357,6 +379,9 @@ OF_THE_OPERATOR = {
     "SqliteStore.use_analyser": "the same; gives nothing back",
     "SqliteStore.reanalyse": "of the whole file; gives nothing back",
     "SqliteStore.waiting_at_most": "how long a thread waits; gives nothing back",
+    "SqliteStore.text_analyser": "of the file, not of a tenant",
+    "SqliteStore.use_analyser": "how the whole store splits texts; gives nothing back",
+    "SqliteStore.reanalyse": "the same",
     "SqliteStore.check": "row numbers of the whole file",
     "SqliteStore.repair": "the same",
     "SqliteStore.notes": "of the file, not of a tenant",
