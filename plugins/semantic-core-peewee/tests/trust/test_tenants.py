@@ -202,26 +202,6 @@ class Trial:
                 [self.swapped(t, o), Ref("notes", f"key {canary(t)}", t)],
                 TextConditions(((TextTerm(canary(o)), TextTerm("shared")),)),
             ),
-            "count": lambda t, o: store.count(canary(o), self.scope(t, o)) and canary(o),
-            "facets": lambda t, o: store.facets(
-                chance.choice((None, "shared", canary(o))), self.scope(t, o), {"secret": 50}
-            ),
-            "ordered": lambda t, o: store.ordered(
-                chance.choice((None, "shared", canary(o))),
-                self.scope(t, o),
-                "secret",
-                descending=chance.choice((True, False)),
-                limit=50,
-            ),
-            "word_counts": lambda t, o: [
-                store.word_counts([canary(o), "shared"], self.scope(t, o))[canary(o)] and canary(o)
-            ],
-            "words_like": lambda t, o: store.words_like(
-                canary(o)[: chance.choice((1, 3, 9))], chance.choice((1, 50)), self.scope(t, o)
-            ),
-            "words_near": lambda t, o: store.words_near(
-                f"{canary(o)[:-1]}x", 2, chance.choice((1, 50)), self.scope(t, o)
-            ),
             "documents": lambda t, o: store.documents(self.scope(t, o), 0, 1_000),
             "stats": lambda t, o: store.stats(t),
             "revision": revision,
@@ -375,9 +355,6 @@ OF_THE_OPERATOR = {
         ],
         "how far the whole index has read an application's database; holds no documents",
     ),
-    "SqliteStore.text_analyser": "how the index was made; holds no documents",
-    "SqliteStore.use_analyser": "the same; gives nothing back",
-    "SqliteStore.reanalyse": "of the whole file; gives nothing back",
     "SqliteStore.waiting_at_most": "how long a thread waits; gives nothing back",
     "SqliteStore.text_analyser": "of the file, not of a tenant",
     "SqliteStore.use_analyser": "how the whole store splits texts; gives nothing back",
