@@ -84,8 +84,7 @@ class FamilyRebuilder:
         """
         adapter = self.index.adapter
         adapter.install(backfill="off")
-        if adapter.coordinator.closed:
-            # A test: its index is always up to date, unless it was reset.
+        if adapter.coordinator.closed:  # a test: its index follows by itself, unless it was reset
             was_reset = not adapter.core.documents(limit=1, collections=[self.index.get_key()])
             return self.index if was_reset else _Rebuilt(self.index)
         report = adapter.reindex(resume=False)

@@ -18,7 +18,7 @@ from modelsearch.query import And, Boost, Fuzzy, MatchAll, Not, Or, Phrase, Plai
 
 from semantic_core.orm import BaseORMAdapter
 from semantic_core.protocols import Vocabulary
-from semantic_core.types import Scope
+from semantic_core.types import Scope, Token
 from semantic_core_wagtail.documents import (
     LONGEST_PREFIX,
     PREFIXES,
@@ -79,6 +79,16 @@ class Matches:
         return Matches({k: score * boost for k, score in self.scores.items()}, self.inverted)
 
 
+@attrs.frozen
+class QueryWord:
+    """A word of a query. typed: as it was typed. terms: what the full-text index has for it, such
+    as its stem; a text contains the word if it contains one of them.
+    """
+
+    typed: str
+    terms: frozenset[str]
+
+
 EVERYTHING = Matches(inverted=True)
 NOTHING = Matches()
 
@@ -93,7 +103,7 @@ class WordIndex:
         self.adapter = adapter
         self.collection = adapter.declaration.collection
         self.fields = None if fields is None else frozenset(fields)
-        self.looked_up: set[str] = set()
+        self.looked_up: set[QueryWord] = set()
         self._found: dict[str, dict[str, float]] = {}
         self._texts: dict[str, tuple[FieldText, ...]] = {}
 
@@ -127,7 +137,7 @@ class WordIndex:
         """
         every = query.operator == "and"
         combined = EVERYTHING if every else NOTHING
-        words = [token.term for token in analyser().query_tokens(query.query_string)]
+        words = [word.typed.lower() for word in self._query_words(query.query_string)]
         for word in dict.fromkeys(words):
             found = self._leaf(word, every=True)
             for other in self._near(word):
@@ -177,18 +187,22 @@ class WordIndex:
             if len(scores) >= page.total or not page:
                 break
         if len(word) > LONGEST_PREFIX:
-            held = {key: self._words(text) for key, text in self._titles(scores).items()}
-            scores = {
-                key: score
-                for key, score in scores.items()
-                if any(each.startswith(word) for each in held.get(key, ()))
-            }
+            scores = {key: scores[key] for key in self._beginning_so(word, scores)}
         return Matches(scores)
+
+    def _beginning_so(self, word: str, keys: Iterable[str]) -> list[str]:
+        """Those of the documents that have a longer word which begins so, in their texts."""
+        found = []
+        for key, texts in self.texts(keys).items():
+            held = [token.term for each in texts for token in analyser().tokens(each.text)]
+            if any(each.startswith(word) for each in held):
+                found.append(key)
+        return found
 
     # --- words ------------------------------------------------------------------------------------
 
     def _leaf(self, text: str, *, every: bool, in_order: bool = False) -> Matches:
-        words = [token.term for token in analyser().query_tokens(text)]
+        words = self._query_words(text)
         if not words:
             return NOTHING
         self.looked_up.update(words)
@@ -210,14 +224,14 @@ class WordIndex:
             scores[key] = sum(each.get(key, 0.0) for each in found.values())
         return Matches(scores)
 
-    def _documents_with(self, word: str, among: set[str] | None = None) -> dict[str, float]:
+    def _documents_with(self, word: QueryWord, among: set[str] | None = None) -> dict[str, float]:
         """The documents with this word, and their scores in full-text search. among: only these
         documents, at most `MOST`; None for all.
         """
-        known = self._found.get(word) if among is None else None
+        known = self._found.get(word.typed) if among is None else None
         if known is None:
             hits = self.adapter.core.search(
-                word,
+                word.typed,
                 mode="text",
                 limit=MOST,
                 collections=[self.collection],
@@ -225,13 +239,13 @@ class WordIndex:
             )
             known = {hit.ref.key: hit.score for hit in hits}
             if among is None:
-                self._found[word] = known
+                self._found[word.typed] = known
         return known
 
     def _checked(
         self,
         keys: Iterable[str],
-        words: Sequence[str],
+        words: Sequence[QueryWord],
         *,
         every: bool,
         in_order: bool,
@@ -240,12 +254,14 @@ class WordIndex:
         checked = set()
         for key, texts in self.texts(keys).items():
             counted = [each for each in texts if self.fields is None or each.name in self.fields]
-            held = [self._words(each.text) for each in counted]
+            held = [self._terms(each.text) for each in counted]
             if in_order:
                 matched = any(_follow_each_other(words, each) for each in held)
             else:
-                all_words = set().union(*held)
-                present = [word in all_words for word in words]
+                everything: set[str] = set()
+                for each in held:
+                    everything.update(*each)
+                present = [not word.terms.isdisjoint(everything) for word in words]
                 matched = all(present) if every else any(present)
             if matched:
                 checked.add(key)
@@ -261,11 +277,6 @@ class WordIndex:
         for primary_key, instance in indexed_objects(self.adapter.model, parsed):
             self._texts[self.adapter.key_text([primary_key])] = tuple(field_texts(instance))
         return {key: self._texts[key] for key in wanted if key in self._texts}
-
-    def _titles(self, keys: Iterable[str]) -> dict[str, str]:
-        return {
-            key: " ".join(each.text for each in texts) for key, texts in self.texts(keys).items()
-        }
 
     def with_field_boosts(self, scores: Mapping[str, float]) -> dict[str, float]:
         """The scores, those of the best documents times the boosts of the fields in which the words
@@ -286,14 +297,34 @@ class WordIndex:
         """The mean, over the words of the query that an object has, of the boosts of the fields
         that contain the word; 1 if none of the words is in its texts as it was typed.
         """
-        boosts: dict[str, float] = {}
+        boosts: dict[QueryWord, float] = {}
         for each in texts:
-            for word in self.looked_up.intersection(self._words(each.text)):
-                boosts[word] = boosts.get(word, 0.0) + each.boost
+            terms = set().union(*self._terms(each.text))
+            for word in self.looked_up:
+                if not word.terms.isdisjoint(terms):
+                    boosts[word] = boosts.get(word, 0.0) + each.boost
         return sum(boosts.values()) / len(boosts) if boosts else 1.0
 
-    def _words(self, text: str) -> list[str]:
-        return [token.term for token in analyser().tokens(text)]
+    # --- texts as the index reads them ------------------------------------------------------------
+
+    def _query_words(self, text: str) -> list[QueryWord]:
+        """The words of a query, in order."""
+        groups: dict[int, list[Token]] = {}
+        for token in self.adapter.core.analyser.query_tokens(text):
+            groups.setdefault(token.position, []).append(token)
+        words = []
+        for tokens in groups.values():
+            start = min(token.start for token in tokens)
+            end = max(token.end for token in tokens)
+            words.append(QueryWord(text[start:end], frozenset(token.term for token in tokens)))
+        return words
+
+    def _terms(self, text: str) -> list[set[str]]:
+        """The terms of each word of a text, in order."""
+        groups: dict[int, set[str]] = {}
+        for token in self.adapter.core.analyser.tokens(text):
+            groups.setdefault(token.position, set()).add(token.term)
+        return [groups[position] for position in sorted(groups)]
 
 
 def _in_all(sets: Sequence[Mapping[str, float]]) -> set[str]:
@@ -301,11 +332,15 @@ def _in_all(sets: Sequence[Mapping[str, float]]) -> set[str]:
     return {key for key in smallest if all(key in each for each in sets)}
 
 
-def _follow_each_other(words: Sequence[str], text: Sequence[str]) -> bool:
-    """Whether the words are in the text, one directly after the other."""
-    length = len(words)
-    wanted = list(words)
-    return any(list(text[at : at + length]) == wanted for at in range(len(text) - length + 1))
+def _follow_each_other(words: Sequence[QueryWord], text: Sequence[set[str]]) -> bool:
+    """Whether the words are in the text, one directly after the other. text: the terms of each of
+    its words.
+    """
+    for at in range(len(text) - len(words) + 1):
+        pairs = zip(words, text[at : at + len(words)], strict=True)
+        if all(not word.terms.isdisjoint(terms) for word, terms in pairs):
+            return True
+    return False
 
 
 def _has_boosts(top: type[models.Model]) -> bool:

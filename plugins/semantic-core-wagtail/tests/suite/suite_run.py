@@ -1,7 +1,8 @@
 """Runs modelsearch's tests of search backends against this backend and its SQLite backend, in one
 process, and prints what became of each test as JSON.
 
-A program: ``python suite_run.py``, with the folder for its files in SUITE_FOLDER.
+A program: ``python suite_run.py [BACKEND]``, with the folder for its files in SUITE_FOLDER. Without
+the name of a backend both are tested.
 """
 
 from __future__ import annotations
@@ -71,12 +72,12 @@ def main() -> None:
     runner.setup_test_environment()
     databases = runner.setup_databases()
     suite = unittest.TestSuite()
-    wanted = sys.argv[1:]
-    for name, path in BACKENDS.items():
+    chosen = sys.argv[1:] or list(BACKENDS)
+    for name in chosen:
+        path = BACKENDS[name]
         case = type(name, (BackendTests, TestCase), {"backend_path": path})
         for test in unittest.defaultTestLoader.getTestCaseNames(case):
-            if not wanted or test in wanted:
-                suite.addTest(case(test))
+            suite.addTest(case(test))
     result = unittest.TextTestRunner(stream, verbosity=0, resultclass=Recorder).run(suite)
     runner.teardown_databases(databases)
     runner.teardown_test_environment()

@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 from django.test import SimpleTestCase, TestCase, TransactionTestCase
 from django.urls import reverse
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from modelsearch.query import And, Fuzzy, Not, Or, Phrase, PlainText
 from semantic_core_wagtail import SearchBackend
@@ -195,7 +195,7 @@ class Pages(Tree):
         self.assertEqual(len(everything_else), Page.objects.count() - 2)
         self.assertEqual(words(Fuzzy("flouer")), ["Rye bread", "Sourdough"])
         self.assertEqual(words(Fuzzy("flouer sordo", operator="and")), [])
-        self.assertEqual(words(Fuzzy("wattering")), ["Watering tomatoes"])
+        self.assertEqual(words(Fuzzy("tomattoes")), ["Watering tomatoes"])
         with self.assertRaisesMessage(NotImplementedError, "`str` is not supported"):
             words(And(["flour"]))
 
@@ -308,6 +308,7 @@ SETS = st.frozensets(st.sampled_from(sorted(UNIVERSE)))
 
 
 class Algebra(SimpleTestCase):
+    @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(SETS, SETS, SETS, st.booleans(), st.booleans(), st.booleans())
     def test_matches_are_combined_as_sets_are(
         self, one: Any, two: Any, three: Any, no1: bool, no2: bool, no3: bool
