@@ -26,6 +26,7 @@ PACKAGES = (
     "plugins/semantic-core-onnx/semantic_core_onnx",
     "plugins/semantic-core-openai/semantic_core_openai",
     "plugins/semantic-core-use/semantic_core_use",
+    "plugins/semantic-core-wagtail/semantic_core_wagtail",
     "plugins/semantic-core-wordllama/semantic_core_wordllama",
     "adapters_blueprints",
 )

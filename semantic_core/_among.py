@@ -6,6 +6,7 @@ Tested by tests/kernel/test_among.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import cast
 from uuid import UUID
 
 from semantic_core._validation import check_name, clip
@@ -61,9 +62,9 @@ def _iterable(given: object) -> Iterable[object]:
 
 def _texts(keys: Iterable[object]) -> frozenset[str]:
     """The keys as text, each once."""
-    given = keys if isinstance(keys, set | frozenset) else set(_hashable(keys))
+    given = keys if isinstance(keys, frozenset) else frozenset(_hashable(keys))
     if set(map(type, given)) <= {str}:  # fast, for there may be a million
-        return frozenset(map(str, given))
+        return cast("frozenset[str]", given)
     texts: set[str] = set()
     for key in given:
         if not isinstance(key, str | int | UUID) or isinstance(key, bool):

@@ -63,6 +63,19 @@ def facets_of(request: SearchRequest, store: Store) -> Mapping[str, Sequence[Fac
     return {field: tuple(found[field]) for field in request.facets}
 
 
+def only_these(request: SearchRequest, refs: Iterable[Ref]) -> SearchRequest:
+    """The request for exactly these documents, which it has found already: all of them count."""
+    scope = attrs.evolve(request.scope, keys=_by_collection(refs))
+    return attrs.evolve(request, scope=scope, mode="vector")
+
+
+def _by_collection(refs: Iterable[Ref]) -> Mapping[str, frozenset[str]]:
+    keys: dict[str, set[str]] = {}
+    for ref in refs:
+        keys.setdefault(ref.collection, set()).add(ref.key)
+    return {name: frozenset(held) for name, held in keys.items()}
+
+
 def checked_facets(facets: object) -> Mapping[str, int]:
     """How many values of each field are wanted. facets: names of fields, or {name: number}; None
     for none. Raises InputError.
@@ -118,11 +131,7 @@ def by_field(request: SearchRequest, store: Store, limit: int, offset: int) -> l
 def _best_passages(
     text: str, refs: Sequence[Ref], scope: Scope, store: TextSearch
 ) -> Mapping[Ref, Passage]:
-    keys: dict[str, set[str]] = {}
-    for ref in refs:
-        keys.setdefault(ref.collection, set()).add(ref.key)
-    asked = {name: frozenset(held) for name, held in keys.items()}
-    these = attrs.evolve(scope, keys=asked)
+    these = attrs.evolve(scope, keys=_by_collection(refs))
     best: dict[Ref, Passage] = {}
     limit = max(100, 10 * len(refs))
     while len(best) < len(refs):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from semantic_core._matches import Total, by_field, facets_of, total_of
+from semantic_core._matches import Total, by_field, facets_of, only_these, total_of
 from semantic_core._no_embedder import WordsOnly
 from semantic_core._plugins.fusion import FUSED, WORDS, words_relevance
 from semantic_core._typos import TYPOS, corrected
@@ -324,6 +324,7 @@ class _OneSearch:
         self._per_document = per_document
         self._reasons: list[str] = []
         self._timings: defaultdict[str, float] = defaultdict(float)
+        self._order: Order | None = None
 
     def run(self, request: SearchRequest) -> SearchResults:
         """See `Search.run`."""
@@ -352,12 +353,9 @@ class _OneSearch:
                 coverage=self._coverage(request.text, used),
             )
             hits = self._answer(request, offset + limit)
-            if request.total:
-                with self._timed("count"):
-                    total = self._total(request)
-            if request.facets:
-                with self._timed("facets"):
-                    facets = facets_of(request, self._store)
+            if request.total or request.facets:
+                with self._store.snapshot():
+                    total, facets = self._of_all(request)
         return SearchResults(
             query=request.query.typed,
             hits=tuple(hits[offset : offset + limit]),
@@ -370,10 +368,31 @@ class _OneSearch:
             facets=facets,
         )
 
-    def _total(self, request: SearchRequest) -> Total:
-        """The number of documents; not exact if a plugin may leave some of them out."""
-        total = total_of(request, self._store)
-        return total._replace(is_exact=total.is_exact and not self._plugins.reranks)
+    def _of_all(self, request: SearchRequest) -> tuple[Total, Mapping[str, Sequence[FacetCount]]]:
+        """Total and facets of all documents, as far as they were asked for. The total is not exact
+        if a plugin may leave some of them out.
+
+        With a least score these are the documents that reach it, as far as a search reaches.
+        """
+        total = Total(0, False)
+        listed: Sequence[Placed] = ()
+        if request.min_score and self._order is not None:
+            listed = self._order.first(MAX_LIMIT + 1)
+            request = only_these(request, [one.id.ref for one in listed])
+        facets: Mapping[str, Sequence[FacetCount]] = {}
+        if request.total:
+            with self._timed("count"):
+                if request.min_score and self._order is not None:
+                    documents = len({one.id.ref for one in listed})
+                    total = Total(documents, len(listed) <= MAX_LIMIT)
+                else:
+                    total = total_of(request, self._store)
+                    total = total._replace(is_exact=total.is_exact and not request.min_score)
+                total = total._replace(is_exact=total.is_exact and not self._plugins.reranks)
+        if request.facets:
+            with self._timed("facets"):
+                facets = facets_of(request, self._store)
+        return total, facets
 
     @contextmanager
     def _timed(self, step: str) -> Iterator[None]:
@@ -453,6 +472,7 @@ class _OneSearch:
             self._timed,
             per_document=self._per_document,
         )
+        self._order = order
         if self._plugins.reranks:
             hits = self._reranked(request, order, count)
         else:

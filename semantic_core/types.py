@@ -650,7 +650,8 @@ class SearchResults(Sequence[SearchHit]):
     total_is_exact: whether all pages together have exactly so many documents. It is True for a text
     answer, of a store that counts. In a hybrid answer it is False, because documents that match by
     their meaning alone are listed too; in a vector answer, because documents without a vector are
-    counted, but not listed.
+    counted, but not listed. With a `SearchRequest.min_score` the total counts, in every mode, the
+    documents that reach it, and is exact up to 10,000.
 
     facets: for each field that was asked for, how many of these documents have each value, the most
     frequent values first; {} if none was asked for.

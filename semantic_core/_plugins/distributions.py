@@ -41,6 +41,7 @@ _OUR_PLUGINS = {
     "onnx": ("onnx", "onnx"),
     "sentence-transformers": ("onnx", "onnx"),
     "use": ("use", "use"),
+    "wagtail": ("wagtail", "wagtail"),
 }
 """Extra of the kernel that installs it, and plugin that offers it, by the name users ask for."""
 OUR_COMMANDS = ("mcp",)

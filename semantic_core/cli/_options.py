@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from datetime import date
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,7 +75,8 @@ def parse_where(conditions: Sequence[str]) -> Filter | None:
     """The filter for conditions such as ``year>=2020``, all of which must hold; None for none.
 
     What is typed has no type, so ``year=2020`` matches the number and the text. ``<`` and ``>``
-    compare numbers if a number was typed, otherwise texts. Raises FilterInvalid.
+    compare numbers if a number was typed, whole days for a date such as 2026-01-31, otherwise
+    texts. Raises FilterInvalid.
     """
     parsed: list[Condition] = []
     for text in conditions:
@@ -98,9 +100,18 @@ def _condition(text: str) -> Filter:
             hint='For example --where "year>=2020".',
         )
     if operator in _ORDERED:
-        return Filter.parse({key: {_ORDERED[operator]: _number(value, otherwise=value)}})
+        bound = _day(value) or _number(value, otherwise=value)
+        return Filter.parse({key: {_ORDERED[operator]: bound}})
     membership = "in" if operator == "=" else "not_in"
     return Filter.parse({key: {membership: _meanings(value)}})
+
+
+def _day(value: str) -> date | None:
+    """The date that was typed, as in 2026-01-31; None for anything else."""
+    try:
+        return date.fromisoformat(value) if len(value) == 10 else None
+    except ValueError:
+        return None
 
 
 def _meanings(value: str) -> list[Scalar]:

@@ -28,7 +28,8 @@ def results_json(results: SearchResults, *, explain: bool = False) -> dict[str, 
     """A search result. explain: add each retriever's score, what each step of the ranking added,
     and the reasons in words, to every hit.
 
-    "reason" is present if the result is degraded, "did_you_mean" and "corrected" if there is one.
+    "reason" is present if the result is degraded, "did_you_mean" and "corrected" if there is one,
+    "total" and "facets" if they were asked for.
     """
     answer: dict[str, Any] = {
         "query": results.query,
@@ -37,6 +38,14 @@ def results_json(results: SearchResults, *, explain: bool = False) -> dict[str, 
     }
     if results.degraded:
         answer["reason"] = results.reason
+    if results.total is not None:
+        answer["total"] = results.total
+        answer["total_is_exact"] = results.total_is_exact
+    if results.facets:
+        answer["facets"] = {
+            field: [{"value": value, "documents": number} for value, number in values]
+            for field, values in results.facets.items()
+        }
     if results.did_you_mean is not None:
         answer["did_you_mean"] = results.did_you_mean
     if results.corrected is not None:

@@ -90,6 +90,8 @@ def summary(results: SearchResults, *, width: int, explain: bool = False) -> Ite
     if results.did_you_mean is not None:
         yield from _wrapped(Text(f"Did you mean “{visible(results.did_you_mean)}”?"), width)
     parts = [counted(len(results), "hit"), f"{results.mode} search"]
+    if results.total is not None:
+        parts.insert(1, _total(results))
     timings = results.timings
     if not explain:
         timings = {step: spent for step, spent in timings.items() if not step.startswith(FUSE_BY)}
@@ -99,6 +101,21 @@ def summary(results: SearchResults, *, width: int, explain: bool = False) -> Ite
     yield from packed(parts, width)
     if results.degraded:
         text = Text().append("Degraded: ", "bold yellow").append(f"{squeezed(results.reason)}.")
+        yield from _wrapped(text, width)
+
+
+def _total(results: SearchResults) -> str:
+    """What the total says: it counts other documents in each mode."""
+    documents = counted(results.total or 0, "document")
+    return f"{documents} in scope" if results.mode == "vector" else f"{documents} with these words"
+
+
+def facet_texts(results: SearchResults, *, width: int) -> Iterator[Text]:
+    """For each facet its field, and its values with the number of documents."""
+    for field, values in results.facets.items():
+        shown = [f"{squeezed(str(value))} ({documents:,})" for value, documents in values]
+        text = Text().append(squeezed(field), "bold")
+        text.append(f": {', '.join(shown) or 'no values'}")
         yield from _wrapped(text, width)
 
 

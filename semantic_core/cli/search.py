@@ -95,6 +95,22 @@ Neighbours = dict[int, tuple[list["StoredChunk"], list["StoredChunk"]]]
     "--chunks", is_flag=True, help="Find all passages, not only the best one of each document."
 )
 @click.option(
+    "--sort",
+    metavar="FIELD",
+    help=(
+        "Order all documents that hold a word of QUERY by this metadata field, or -FIELD for the "
+        "largest first."
+    ),
+)
+@click.option("--total", is_flag=True, help="Count all documents that match.")
+@click.option(
+    "--facet",
+    "facets",
+    metavar="FIELD",
+    multiple=True,
+    help="Count all documents that match by the values of this metadata field; repeatable.",
+)
+@click.option(
     "--context",
     type=click.IntRange(0, 20),
     default=0,
@@ -116,6 +132,9 @@ def search(
     typos: Typos,
     explain: bool,
     chunks: bool,
+    sort: str | None,
+    total: bool,
+    facets: tuple[str, ...],
     context: int,
     as_json: bool,
     db: str | None,
@@ -125,11 +144,11 @@ def search(
     \b
       semantic-core search "how to repeat something"
       semantic-core search loops --where lang=en --where "year>=2020" -n 3
+      semantic-core search loops --sort=-created --total --facet author
       semantic-core search --syntax query '"list comprehension" loop* title:python'
     """
     with opened(db, tenant) as core:
-        find = core.search_chunks if chunks else core.search
-        results = find(
+        results = core.search(
             " ".join(query),
             limit=limit,
             offset=offset,
@@ -137,6 +156,10 @@ def search(
             where=where,
             collections=collections or None,
             context=who,
+            order_by=sort,
+            total=total,
+            facets=facets,
+            passages="all" if chunks else "best",
             min_score=min_score,
             syntax=syntax,
             fields=fields,
@@ -147,7 +170,7 @@ def search(
     if as_json:
         _write_json(results, neighbours, explain=explain)
         return
-    from semantic_core.cli._render import hit_texts, summary
+    from semantic_core.cli._render import facet_texts, hit_texts, summary
 
     width = prose_width()
     if len(results):
@@ -159,6 +182,8 @@ def search(
         restricted = where is not None or bool(collections)
         advice = _suggestion(empty, offset, restricted, mode, min_score)
         write(fitted(f"Nothing found for “{visible(results.query)}”. {advice}") + "\n")
+    if results.facets:
+        write(render(*facet_texts(results, width=width), width=width) + "\n")
     write(render(*summary(results, width=width, explain=explain), width=width))
 
 

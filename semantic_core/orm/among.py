@@ -36,9 +36,12 @@ def keys_among(adapter: AdapterContract, among: object) -> RowKeys | None:
     several = len(adapter.table.key) > 1
     found = adapter.keys_of_query(among)
     if found is not None:
+        keys = list(found)
+        if set(map(type, keys)) <= {int, str}:  # fast, for there may be a million
+            return RowKeys(map(str, keys))
         if several:
-            return RowKeys(adapter.key_text(tuple(key)) for key in found if key is not None)
-        return RowKeys(adapter.key_text((key,)) for key in found if key is not None)
+            return RowKeys(adapter.key_text(tuple(key)) for key in keys if key is not None)
+        return RowKeys(adapter.key_text((key,)) for key in keys if key is not None)
     if isinstance(among, str | bytes) or not isinstance(among, Iterable):
         raise InputError(
             f"among must be a query, rows or primary keys of {adapter.model.__name__}, got "

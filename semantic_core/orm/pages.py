@@ -34,8 +34,8 @@ class ModelPages(Sequence[Any]):
     count: rows of all pages, at most 10,000: as far as any search reaches. In a text search and in
     the order of a field these are the rows that hold a word of the query. In a hybrid or vector
     search they are all rows in scope, since all of them have a place in the order; use
-    ``mode="text"`` or ``where`` and ``among`` for pages that end earlier. Rows deleted a moment ago
-    are counted until that change is processed, so the last page may be shorter.
+    ``mode="text"``, ``min_score``, ``where`` or ``among`` for pages that end earlier. Rows deleted
+    a moment ago are counted until that change is processed, so the last page may be shorter.
 
     model: of the rows. ordered: True, for Django.
     """
@@ -142,11 +142,11 @@ class ModelPages(Sequence[Any]):
 
     @property
     def _lists_matches(self) -> bool:
-        """Whether the rows of all pages are those that hold a word of the query."""
+        """Whether the total of a search is the number of rows on all pages."""
         options = self._options
-        return bool(options.get("order_by")) or self._adapter.finds_words_only(
-            options.get("mode", "hybrid")
-        )
+        if options.get("min_score") or options.get("order_by"):
+            return True
+        return self._adapter.finds_words_only(options.get("mode", "hybrid"))
 
     @cached_property
     def _keys(self) -> Any:

@@ -292,3 +292,36 @@ def test_stats_count_documents_passages_and_the_space(index: Path) -> None:
     shown = call(index, "stats").stdout
     assert "documents     3\n" in shown
     assert counts["space"]["model"] in shown
+
+
+def test_total_and_facets_are_shown_and_in_json(index: Path) -> None:
+    found = answer(index, "search", "statements", "--mode", "text", "--total", "--facet", "lang")
+    assert (found["total"], found["total_is_exact"]) == (2, True)
+    assert found["facets"] == {"lang": [{"value": "en", "documents": 1}]}
+    shown = call(index, "search", "statements", "--total", "--facet", "lang", "--facet", "year")
+    assert "2 documents with these words" in shown.output
+    assert "lang: en (1)" in shown.output and "year: 2021 (1)" in shown.output
+    vector = call(index, "search", "statements", "--mode", "vector", "--total")
+    assert "3 documents in scope" in vector.output
+    plain = answer(index, "search", "statements")
+    assert "total" not in plain and "facets" not in plain
+
+
+def test_sort_orders_by_a_field(index: Path) -> None:
+    for sort, keys in (("year", ["kochen.md", "loops.md"]), ("-year", ["loops.md", "kochen.md"])):
+        found = answer(index, "search", "statements", "Butter", f"--sort={sort}")
+        assert found["mode"] == "text"
+        assert [Path(hit["key"]).name for hit in found["hits"]][:2] == keys
+    wrong = call(index, "search", "statements", "--sort", "year", "--chunks")
+    assert wrong.exit_code == 2 and "order_by" in wrong.output
+
+
+def test_where_compares_whole_days() -> None:
+    from semantic_core.cli._options import parse_where
+
+    january = parse_where(["created>=2026-01-01", "created<=2026-01-31"])
+    assert january is not None
+    assert january.matches({"created": "2026-01-31T18:00:00"})
+    assert not january.matches({"created": "2026-02-01"})
+    text = parse_where(["version<=2026-13-99"])
+    assert text is not None and text.matches({"version": "2026-13-99"})

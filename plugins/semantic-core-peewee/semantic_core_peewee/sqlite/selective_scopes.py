@@ -19,14 +19,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from semantic_core.types import Scope
-    from semantic_core_peewee.sqlite.filters import Clause
+    from semantic_core_peewee.sqlite.filters import Bound, Clause
     from semantic_core_peewee.sqlite.pool import View
 
 _KEYS = "keys"
-_KEYED = """select group_concat(d.id)
+_ONE_BY_ONE = """select group_concat(d.id)
     from json_each(?) as j
     cross join semantic_index_document as d indexed by semantic_index_document_ref
     where d.generation = ? and d.tenant = ? and d.collection = ? and d.key = j.value and {}"""
+_COUNTED = """select count(*)
+    from semantic_index_document as d indexed by semantic_index_document_ref
+    where d.generation = ? and d.tenant = ? and d.collection = ?"""
+# No key has a control character, so a line break separates them.
+_ALL = """select group_concat(d.key, char(10)), group_concat(d.id)
+    from semantic_index_document as d indexed by semantic_index_document_ref
+    where d.generation = ? and d.tenant = ? and d.collection = ? and {}"""
+_FEW_KEYS = 1_000
+"""Keys that are looked up one by one, whatever the size of the collection."""
+_DENSE = 3
+"""How many times more documents than keys there may be where all are read at once: to read one
+costs about a third of looking one up.
+"""
 
 
 def scope_clause(view: View, scope: Scope) -> Clause:
@@ -48,24 +61,37 @@ def scope_clause(view: View, scope: Scope) -> Clause:
 
 def _of_keys(view: View, scope: Scope, clause: Clause) -> NDArray[np.int64]:
     """The ids of the documents with the keys of a scope that fulfil its clause, ascending."""
-    condition, values = clause.each
     found = [numbers(None)]
     for collection, keys in (scope.keys or {}).items():
         if keys and is_collection_name(collection):
-            listed = json.dumps(sorted(keys))
-            of_collection = (listed, view.generation, scope.tenant, collection)
-            sql = _KEYED.format(condition)
-            found.append(numbers(view.raw.execute(sql, (*of_collection, *values)).get))
-    documents: NDArray[np.int64] = np.unique(np.concatenate(found))
+            home = (view.generation, scope.tenant, collection)
+            found.append(_of_collection(view, home, keys, clause.each))
+    documents = np.concatenate(found)  # each once, since a document has one key
+    documents.sort()
     return documents
+
+
+def _of_collection(
+    view: View, home: tuple[int, str, str], keys: frozenset[str], each: Bound
+) -> NDArray[np.int64]:
+    condition, values = each
+    many = len(keys) > _FEW_KEYS
+    if not many or len(keys) * _DENSE < view.raw.execute(_COUNTED, home).get:
+        listed = json.dumps(sorted(keys))
+        sql = _ONE_BY_ONE.format(condition)
+        return numbers(view.raw.execute(sql, (listed, *home, *values)).get)
+    rows = view.raw.execute(_ALL.format(condition), (*home, *values))
+    names, ids = rows.fetchone()
+    if names is None:
+        return numbers(None)
+    wanted = np.fromiter(map(keys.__contains__, names.split("\n")), dtype=bool)
+    return numbers(ids)[np.flatnonzero(wanted)]
 
 
 def few_documents(view: View, clause: Clause, chunks: int) -> list[int] | None:
     """The documents in scope, if one of its conditions alone leaves few of a store with so many
     chunks; else None.
     """
-    if clause.listed is not None:
-        return clause.listed.tolist()  # type: ignore[no-any-return]
     tuning = view.tuning
     most = int(max(tuning.few_documents, tuning.selective * chunks))
     for source, values in clause.sources:

@@ -107,7 +107,9 @@ def _matching(
 ) -> Matching:
     if not scope.filter and clause.listed is None:
         return _in_homes(codes, scope)
-    ids = _every_document(view, clause) if again else few_documents(view, clause, len(codes))
+    ids: Sequence[int] | NDArray[np.int64] | None = clause.listed
+    if ids is None:
+        ids = _every_document(view, clause) if again else few_documents(view, clause, len(codes))
     if ids is None:
         within = _in_homes(codes, scope)
         return attrs.evolve(within, clause=clause, share=within.share / 2)
@@ -147,10 +149,11 @@ def _every_document(view: View, clause: Clause) -> list[int]:
     return [id for (id,) in view.raw.execute(sql, clause.values)]
 
 
-def _table(numbers: list[int], last: int) -> NDArray[np.bool_]:
+def _table(numbers: Sequence[int] | NDArray[np.int64], last: int) -> NDArray[np.bool_]:
     """A table from 0 to `last` in which these numbers are True; larger ones are left out."""
     table = np.zeros(last + 1, dtype=bool)
-    table[[number for number in numbers if number <= last]] = True
+    inside = np.asarray(numbers, dtype=np.int64)
+    table[inside[inside <= last]] = True
     return table
 
 

@@ -137,7 +137,9 @@ class Trial:
             TextConditions(((TextTerm(canary(other), field="secret"),),)),
         )
         where = Filter.parse(self.chance.choice(wheres))
-        return Scope(tenant, collections, where, text=self.chance.choice(texts))
+        names = frozenset(f"key {canary(each)}" for each in (tenant, other))
+        keys = self.chance.choice((None, None, {}, {"notes": names}))
+        return Scope(tenant, collections, where, keys, text=self.chance.choice(texts))
 
     def swapped(self, tenant: str, other: str) -> Ref:
         return Ref("notes", f"key {canary(other)}", tenant)
@@ -225,13 +227,24 @@ class Trial:
                 text = chance.choice((canary(other), f"the word {canary(other)} and shared words"))
                 mode = chance.choice(("hybrid", "vector", "text"))
                 signs = chance.choice(("", '"shared words"', "shar*", f"-{canary(tenant)}"))
-                return getattr(self.core.tenant(tenant), kind)(
+                door = getattr(self.core.tenant(tenant), kind)
+                found = door(
                     f"{text} {signs}",
                     where=where,
                     mode=mode,
                     limit=20,
                     syntax=chance.choice(("plain", "query")),
                     typos=chance.choice(("ignore", "suggest", "correct")),
+                )
+                names = [f"key {canary(each)}" for each in (tenant, other)]
+                few = door(text, among={"notes": names}, mode=mode, limit=20)
+                if kind != "search":
+                    return found, few
+                return (
+                    found,
+                    few,
+                    door("shared", mode=mode, total=True, facets=["secret", "shared"], limit=3),
+                    door("shared", order_by=chance.choice(("secret", "-secret")), limit=20),
                 )
 
             return ask
