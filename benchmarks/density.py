@@ -23,7 +23,10 @@ PACKAGES = (
     "plugins/semantic-core-languages/semantic_core_languages",
     "plugins/semantic-core-markdown/semantic_core_markdown",
     "plugins/semantic-core-mcp/semantic_core_mcp",
+    "plugins/semantic-core-onnx/semantic_core_onnx",
     "plugins/semantic-core-openai/semantic_core_openai",
+    "plugins/semantic-core-use/semantic_core_use",
+    "plugins/semantic-core-wagtail/semantic_core_wagtail",
     "plugins/semantic-core-wordllama/semantic_core_wordllama",
     "adapters_blueprints",
 )

@@ -43,8 +43,8 @@ BYTES = 12_000_000
 """Documentation that is looked through."""
 MANUALS = Path("/usr/share/man/man1")
 
-_MARKDOWN = re.compile(r"^#{1,4} +(?P<heading>\S.*?) *#*$", re.M)
-_RESTRUCTURED = re.compile(r"^(?P<heading>\S.*)\n(?P<line>([=\-~^*+#\"'])\3{2,})[ \t]*$", re.M)
+MARKDOWN = re.compile(r"^#{1,4} +(?P<heading>\S.*?) *#*$", re.M)
+RESTRUCTURED = re.compile(r"^(?P<heading>\S.*)\n(?P<line>([=\-~^*+#\"'])\3{2,})[ \t]*$", re.M)
 _WORD = re.compile(r"\w+")
 _REQUEST = re.compile(r"^\.(?P<name>\S+) ?(?P<rest>.*)$")
 _ESCAPE = re.compile(r"\\f\S|\\[&|^/,]|\\s[-+]?\d")
@@ -195,7 +195,7 @@ def _page(path: Path) -> tuple[str, str] | None:
 def _topics() -> list[Section]:
     found = []
     for name, text in sorted(topics.items()):
-        found += sections_of(name, text, _RESTRUCTURED)
+        found += sections_of(name, text, RESTRUCTURED)
     unique = {section.text: section for section in found}
     return list(unique.values())
 
@@ -204,7 +204,7 @@ def _files() -> list[Section]:
     found = []
     for document in find_corpus(BYTES).documents:
         markdown = document.media_type == "text/markdown"
-        pattern = _MARKDOWN if markdown else _RESTRUCTURED
+        pattern = MARKDOWN if markdown else RESTRUCTURED
         found += sections_of(document.ref.key, document.text, pattern)
     return found
 

@@ -30,8 +30,8 @@ from semantic_core._trust import (
     leads_elsewhere,
     named_hosts,
 )
-from semantic_core._validation import clip, plain_name
-from semantic_core.errors import ConfigError
+from semantic_core._validation import LANGUAGES_EXAMPLE, check_languages, clip, plain_name
+from semantic_core.errors import ConfigError, InputError
 
 FILE = "semantic-core.toml"
 PROJECT = "pyproject.toml"
@@ -113,10 +113,11 @@ def _names(value: Any) -> list[Any]:
 
 def _languages(value: Any) -> list[str]:
     if isinstance(value, str):
-        value = [code.strip() for code in value.split(",")] if value.strip() else []
-    if not isinstance(value, list | tuple) or not all(isinstance(code, str) for code in value):
-        raise TypeError('a list of ISO codes such as ["en", "de"]')
-    return list(value)
+        value = [code.strip() for code in value.split(",") if code.strip()]
+    try:
+        return list(check_languages(value))
+    except InputError:
+        raise TypeError(f"a list of ISO codes such as {LANGUAGES_EXAMPLE}") from None
 
 
 def _options(value: Any) -> dict[str, Any]:

@@ -14,14 +14,14 @@ import attrs
 from semantic_core._text import fingerprints, passages
 from semantic_core.analysis import folded
 from semantic_core.marking import COMMON_WORDS
-from semantic_core.protocols import Vocabulary
+from semantic_core.protocols import ChunkVectors, Vocabulary
 from semantic_core.types import ChunkId
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from semantic_core.protocols import Analyser, Store
-    from semantic_core.types import Document, Ref, Scope, StoredChunk, Vector
+    from semantic_core.types import Document, Ref, Scope, StoredChunk, Vector, Vectors
 
 MOST_WORDS = 25
 """Words of a document that others are looked for by. Lucene's MoreLikeThis takes as many."""
@@ -33,6 +33,9 @@ LOOKED_AT = 100_000
 """Characters of a document whose words are looked at."""
 SHORTEST = 3
 """Fewest letters of a word that says what a document is about."""
+
+SHORTEST_VECTOR = 1e-6
+"""A shorter mean of vectors has no direction."""
 
 
 @attrs.frozen(eq=False)
@@ -82,21 +85,36 @@ def _words(document: Document, store: Store, shown: Scope, analyser: Analyser) -
 
 
 def _middle(document: Document, stored: Sequence[StoredChunk], store: Store) -> Vector | None:
-    """The mean of the stored vectors of these chunks, of length 1; None without any.
-
-    They are looked up by the passages that the kernel makes; a chunk whose passage a plugin has
-    made has another, and is left out.
-    """
+    """The mean of the stored vectors of these chunks, of length 1; None without any."""
     import numpy as np
 
-    made = passages(document, [each.chunk for each in stored])
-    names = fingerprints(store.space, made, document.ref.tenant)
-    vectors = list(store.known(set(names)).values())
-    if not vectors:
+    vectors = _vectors(document, stored, store)
+    if not len(vectors):
         return None
-    mean = np.mean(np.stack(vectors).astype(np.float64), axis=0)
+    mean = vectors.astype(np.float64).mean(axis=0)
     length = float(np.linalg.norm(mean))
-    if length < 1e-6:  # they point into opposite directions
+    if length < SHORTEST_VECTOR:  # they point into opposite directions
         return None
     middle: Vector = (mean / length).astype(np.float32)
     return middle
+
+
+def _vectors(document: Document, stored: Sequence[StoredChunk], store: Store) -> Vectors:
+    """The stored vectors of these chunks, of those that have one.
+
+    A store that gives no vectors of chunks is asked by the passages that the kernel makes; a chunk
+    whose passage a plugin has made has another, and is left out.
+    """
+    import numpy as np
+
+    nothing: Vectors = np.zeros((0, store.space.dimensions), dtype=np.float32)
+    if not stored:
+        return nothing
+    if isinstance(store, ChunkVectors):
+        vectors = store.vectors([each.chunk.id for each in stored])
+        there: Vectors = vectors[~np.isnan(vectors).any(axis=1)]
+        return there
+    made = passages(document, [each.chunk for each in stored])
+    names = fingerprints(store.space, made, document.ref.tenant)
+    known = list(store.known(set(names)).values())
+    return np.stack(known) if known else nothing

@@ -35,7 +35,14 @@ from semantic_core._search import DEPTHS, QueryReading, Search
 from semantic_core._similar import likeness_of
 from semantic_core._sync import merged, sync
 from semantic_core._typos import completions
-from semantic_core._validation import check_count, check_name, check_seconds, check_unicode, clip
+from semantic_core._validation import (
+    check_count,
+    check_languages,
+    check_name,
+    check_seconds,
+    check_unicode,
+    clip,
+)
 from semantic_core.analysis import WORD_ANALYSER
 from semantic_core.batch import (
     BatchManager,
@@ -125,8 +132,9 @@ class SemanticCore:
     is installed, else "words".
     languages: ISO codes of the languages that texts and queries are in, for a named analyser; () if
     they are not known. An index keeps the analyser and the languages it was made with: without
-    both arguments they are used, others raise AnalyserMismatch. reanalyse: make the full-text index
-    anew with these, now.
+    both arguments they are used, others raise AnalyserMismatch. ``semantic-core doctor`` compares
+    them with those that the embedder was made for. reanalyse: make the full-text index anew with
+    these, now.
     path: of the named store. multi_tenant: whether a new store separates tenants; None uses the
     setting of the store, False for a new one. store_options, embedder_options: for the named ones,
     see ``semantic-core plugins show NAME``. max_chars: longest chunk in characters; None uses the
@@ -173,6 +181,7 @@ class SemanticCore:
         reanalyse: bool = False,
         ranking: RankingOptions | Mapping[str, Any] | None = None,
     ) -> None:
+        self.languages = check_languages(languages)
         goals = freshness_goals(freshness)
         spendable = Budget.of(budget)
         rules = BatchRules.of(batch)
@@ -191,14 +200,14 @@ class SemanticCore:
         named, settings = self._with_keys(embedder, embedder_options or {}, keys)
         self.embedder = self._embedder_of(named, settings)
         self._max_chars = self._limit(max_chars)
-        self.analyser = self._analyser_of(analyser, languages)
+        self.analyser = self._analyser_of(analyser, self.languages)
         self.store = self._store_of(store, options)
         self._announcer = Announcer(self._plugins, self.store)
         self._rules: dict[str, Any] = {"goals": goals, "budget": spendable, "rules": rules}
         with ExitStack() as opened:
             if self.store is not store:
                 opened.callback(self.store.close)
-            self._hand_over(is_chosen=analyser is not None or bool(languages), anew=reanalyse)
+            self._hand_over(is_named=analyser is not None, anew=reanalyse)
             self._separate = self._ledger_beside(ledger, options.get("path"))
             self._batches = BatchManager(
                 self.store,
@@ -824,11 +833,6 @@ class SemanticCore:
         return embedder
 
     def _analyser_of(self, analyser: str | Analyser | None, languages: Sequence[str]) -> Analyser:
-        if isinstance(languages, str):
-            raise InputError(
-                f"languages must be a list of ISO codes, got the str {languages!r}.",
-                hint=f"Write [{languages!r}].",
-            )
         if analyser is None:
             offered = DEFAULT_ANALYSER in self._plugins.analysers
             analyser = DEFAULT_ANALYSER if offered or languages else WORD_ANALYSER
@@ -841,22 +845,24 @@ class SemanticCore:
             )
         return analyser
 
-    def _hand_over(self, *, is_chosen: bool, anew: bool) -> None:
-        """Let the store use the analyser. is_chosen: whether the user named it, or languages. anew:
-        whether the full-text index is made anew.
+    def _hand_over(self, *, is_named: bool, anew: bool) -> None:
+        """Let the store use the analyser. is_named: whether the user named it. anew: whether the
+        full-text index is made anew. Languages alone are no reason to refuse a store that takes no
+        analyser: they are said for the embedder, too.
         """
         if not isinstance(self.store, AnalysesText):
-            if is_chosen or anew:
+            if is_named or anew:
                 raise ConfigError(
                     f"{type(self.store).__name__} splits texts into words itself, so it takes no "
                     "analyser.",
-                    hint="Leave analyser and languages out, or use another store.",
+                    hint="Leave analyser out, or use another store.",
                 )
             return
         if anew:
             self.store.reanalyse(self.analyser)
             return
         made_with = self.store.text_analyser
+        is_chosen = is_named or bool(self.languages)
         if not is_chosen and made_with is not None and made_with != self.analyser.identity:
             for other in self._other_analysers(made_with):
                 if other.identity == made_with:

@@ -387,7 +387,10 @@ class _Fusion:
         if self._vectors is None or query is None or not wanted:
             return total
         with self._timed("feedback"):
-            best = steps.first_of_documents(total, self._documents, steps.FED_BACK)
+            count = min(steps.FED_BACK, len(set(self._documents)) // steps.TENTH)
+            if not count:
+                return self._changed("feedback", total, [0.0] * len(total))
+            best = steps.first_of_documents(total, self._documents, count)
             moved = steps.query_after_feedback(query, self._vectors, best, steps.FEEDBACK / trust)
             scores = steps.cosines_of(self._vectors, moved)
             lowest = min(filter(isfinite, scores), default=0.0)
@@ -402,7 +405,8 @@ class _Fusion:
             return total
         with self._timed("neighbours"):
             part = steps.EQUAL_PARTS / trust
-            raised = steps.raised_by_neighbours(total, self._vectors, self._documents, part)
+            count = min(steps.NEIGHBOURS, len(total) // steps.TENTH)
+            raised = steps.raised_by_neighbours(total, self._vectors, self._documents, part, count)
         return self._changed("neighbours", total, list(map(sub, raised, total)))
 
     def _after_titles(self, total: list[float]) -> list[float]:

@@ -25,6 +25,10 @@ SMOOTHED: Final = 50
 """Best candidates among which neighbours are looked for."""
 NEIGHBOURS: Final = 5
 """Nearest candidates that raise one."""
+TENTH: Final = 10
+"""Of so many candidates, or documents, one is taken for good, or for near: in a small index the
+best five may be all there are.
+"""
 LEAST_WEIGHT: Final = 0.2
 """Share of vector search in a query that its embedder does not cover at all; one half if it covers
 the query well."""
@@ -140,14 +144,18 @@ def query_after_feedback(
 
 
 def raised_by_neighbours(
-    total: Sequence[float], vectors: Vectors, documents: Sequence[int], part: float
+    total: Sequence[float],
+    vectors: Vectors,
+    documents: Sequence[int],
+    part: float,
+    count: int,
 ) -> list[float]:
     """Scores in which each of the best candidates is raised towards those most like it.
 
-    A candidate whose nearest candidates, of other documents, have a higher score on average is
-    raised by `part` of the difference; none is lowered. So nothing overtakes the best of all, and a
-    passage that is like no other keeps its place. Alike is what points in the same direction from
-    the middle of all candidates.
+    A candidate whose `count` nearest candidates, of other documents, have a higher score on average
+    is raised by `part` of the difference; none is lowered. So nothing overtakes the best of all,
+    and a passage that is like no other keeps its place. Alike is what points in the same direction
+    from the middle of all candidates.
 
     The cluster hypothesis: what is alike answers the same questions (Jardine and van Rijsbergen,
     "The use of hierarchic clustering in information retrieval", 1971); regularised scores: Diaz,
@@ -158,7 +166,7 @@ def raised_by_neighbours(
     values = np.array(total, dtype=np.float64)
     best = np.argsort(-values, kind="stable")[:SMOOTHED]
     known = np.isfinite(vectors[:, 0])
-    if len(best) < 2 or not known.any():
+    if count < 1 or len(best) < 2 or not known.any():
         return list(total)
     all_known = bool(known.all())
     middle = (vectors if all_known else vectors[known]).mean(axis=0)
@@ -170,7 +178,7 @@ def raised_by_neighbours(
     of_document = np.asarray(documents)[best]
     alike[of_document[:, None] == of_document[None, :]] = 0.0
     np.maximum(alike, 0.0, out=alike)
-    count = min(NEIGHBOURS, len(best))
+    count = min(count, len(best))
     nearest = np.argpartition(alike, -count, axis=1)[:, -count:]
     weights = np.take_along_axis(alike, nearest, axis=1)
     own = values[best]

@@ -13,10 +13,7 @@ import click
 from semantic_core.cli._options import json_option
 from semantic_core.cli._output import visible, write, write_json
 from semantic_core.errors import ConfigError, InputError
-
-_PACKAGE = Path(__file__).resolve().parent.parent
-FOLDERS = (_PACKAGE / "_blueprints", _PACKAGE.parent / "adapters_blueprints")
-"""Folders of the files: inside an installed wheel, or beside the package in the repository."""
+from semantic_core.orm.blueprints import blueprint_file
 
 
 @attrs.frozen
@@ -29,17 +26,17 @@ class Blueprint:
 
     def text(self) -> str:
         """The content of the file. Raises ConfigError if it is not installed."""
-        for folder in FOLDERS:
-            if (folder / self.file).is_file():
-                return (folder / self.file).read_text("utf-8")
-        raise ConfigError(
-            f"The file {self.file} is not part of this installation.",
-            hint="Install the wheel again: pip install --force-reinstall semantic-core-kernel",
-        )
+        return blueprint_file(self.file).read_text("utf-8")
 
 
 BLUEPRINTS = {
     "django": Blueprint("django", "django_adapter.py", "models of Django"),
+    "django-admin": Blueprint(
+        "django-admin", "django_admin.py", "the search box of Django's admin, for such models"
+    ),
+    "django-command": Blueprint(
+        "django-command", "django_command.py", "manage.py semantic_core, for such models"
+    ),
     "pony": Blueprint("pony", "pony_adapter.py", "entities of Pony ORM"),
     "sqlalchemy": Blueprint(
         "sqlalchemy", "sqlalchemy_adapter.py", "models of SQLAlchemy, SQLModel and Flask-SQLAlchemy"
@@ -94,7 +91,7 @@ def _list(as_json: bool) -> None:
         write_json([attrs.asdict(blueprint) for blueprint in BLUEPRINTS.values()])
         return
     for name, blueprint in BLUEPRINTS.items():
-        write(f"{name:<12}{blueprint.about}; save it as {blueprint.file}")
+        write(f"{name:<16}{blueprint.about}; save it as {blueprint.file}")
 
 
 def _save(file: Path, text: str, force: bool) -> None:

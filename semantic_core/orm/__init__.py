@@ -11,6 +11,7 @@ rows.
 - results, pages, among: the rows of a search, and those that it is limited to. several: a search
   over several models.
 - columns, statements, places, stand_ins: helpers that adapters are written with.
+- blueprints: the adapters that applications copy, and how a plugin imports one.
 - aio: how an adapter uses an ORM of asyncio. Not imported here: asyncio is only loaded if needed.
 - outbox, consumers, paging, sql, dialects, tables: pending changes in the application's database.
 - triggers, trigger_ddl, migrations: how writes are captured.
@@ -24,6 +25,7 @@ Tested by tests/orm/test_base.py, tests/house/test_exports.py.
 from semantic_core.orm.agreement import unfinished_comparisons
 from semantic_core.orm.among import refused
 from semantic_core.orm.base import BaseORMAdapter, bind_declared
+from semantic_core.orm.blueprints import blueprint_module
 from semantic_core.orm.columns import Column, build_table, dialect_named, parser_for, table_name
 from semantic_core.orm.comparison import ReindexProgress
 from semantic_core.orm.contract import Backfill, CaptureMode, Strategy
@@ -78,6 +80,7 @@ __all__ = [
     "Through",
     "VerifyReport",
     "bind_declared",
+    "blueprint_module",
     "build_table",
     "by_name",
     "declare",

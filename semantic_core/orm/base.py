@@ -667,6 +667,21 @@ class BaseORMAdapter(AdapterContract):
         for tenant, keys in by_tenant.items():
             self.coordinator.outbox.add(self.declaration.collection, keys, tenant, execute=execute)
 
+    @in_one_connection
+    def freshen(self, timeout: float = 5.0) -> int:
+        """Process pending changes of this index for at most `timeout` seconds, as a search with
+        ``fresh=True`` does. Returns how many are pending afterwards: 0 if the index has all rows
+        that are committed, including those of other programs.
+
+        Within a transaction nothing is processed, since the transaction may be rolled back. While
+        the embedder is unavailable, the text of rows is found, and their vectors are pending.
+        """
+        coordinator = self._checked_coordinator()
+        if coordinator.closed:  # a core that processes changes itself before it answers
+            self.core.sync()
+            return 0
+        return coordinator.freshen(self.declaration.collection, timeout)
+
     def sync(self, limit: int | None = None) -> IngestReport:
         """Process up to `limit` pending changes of this index now; None processes all."""
         return self.coordinator.sync(limit, collections={self.declaration.collection})

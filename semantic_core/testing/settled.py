@@ -158,6 +158,8 @@ class SettledCore(SemanticCore):
                 return report
 
     def _settle(self, coordinator: SyncCoordinator) -> IngestReport:
+        if coordinator.working:  # this thread compares rows, as `reindex` does, and reads documents
+            return IngestReport()
         steps = self._progress.steps.setdefault(id(coordinator), _Steps())
         read: set[Ref] = set()
         self._progress.reading.append(read)

@@ -9,10 +9,18 @@ import pytest
 from commands import call
 
 from semantic_core.cli import blueprint as command
+from semantic_core.orm import blueprints
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ("django", "pony", "sqlalchemy", "tortoise")
-FILES = {name: ROOT / "adapters_blueprints" / f"{name}_adapter.py" for name in NAMES}
+NAMES = {
+    "django": "django_adapter.py",
+    "django-admin": "django_admin.py",
+    "django-command": "django_command.py",
+    "pony": "pony_adapter.py",
+    "sqlalchemy": "sqlalchemy_adapter.py",
+    "tortoise": "tortoise_adapter.py",
+}
+FILES = {name: ROOT / "adapters_blueprints" / file for name, file in NAMES.items()}
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -77,7 +85,7 @@ def test_a_folder_that_is_not_there_is_named() -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (("ormar",), "'ormar' is not one of 'django', 'pony', 'sqlalchemy', 'tortoise'"),
+        (("ormar",), "'ormar' is not one of 'django', 'django-admin', 'django-command', 'pony'"),
         (("--output", "adapter.py"), "--output needs the NAME of an adapter."),
         (("django", "--force"), "--force needs --output."),
     ],
@@ -93,7 +101,7 @@ def test_the_copy_of_the_wheel_is_used_before_that_of_the_repository(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "django_adapter.py").write_text("# of the wheel\n")
-    monkeypatch.setattr(command, "FOLDERS", (folder, ROOT / "adapters_blueprints"))
+    monkeypatch.setattr(blueprints, "FOLDERS", (folder, ROOT / "adapters_blueprints"))
     assert call("blueprint", "django").stdout == "# of the wheel\n"
     assert call("blueprint", "sqlalchemy").stdout == FILES["sqlalchemy"].read_text("utf-8")
 
@@ -101,7 +109,7 @@ def test_the_copy_of_the_wheel_is_used_before_that_of_the_repository(
 def test_an_installation_without_the_file_is_reported(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "FOLDERS", (folder / "empty",))
+    monkeypatch.setattr(blueprints, "FOLDERS", (folder / "empty",))
     refused = call("blueprint", "django")
     assert (refused.exit_code, refused.stdout) == (2, "")
     assert "django_adapter.py is not part of this installation" in refused.stderr

@@ -472,6 +472,10 @@ def test_a_plugin_cannot_take_the_name_of_one_of_our_commands(folder: Path) -> N
     sys.modules.pop("taker", None)
 
 
+LEFT = {"SEMANTIC_CORE_PLUGINS": "moody_plugin,greeter,sqlite,languages"}
+"""All plugins but the other one; the index was made with the analyser of one."""
+
+
 def test_two_offers_of_one_name_are_both_named_and_neither_is_used(greeter: Path) -> None:
     install(greeter, "other", GREETER.replace('"absent"', '"lonely"'))
     told = "More than one plugin offers the command 'greet': greeter (greeter) and other (other)."
@@ -489,7 +493,7 @@ def test_two_offers_of_one_name_are_both_named_and_neither_is_used(greeter: Path
         "'greet' is not used, because other (other) offers one of that name, too"
         in (infos["greeter"]["cause"])
     )
-    result = call("greet", "count", env={"SEMANTIC_CORE_PLUGINS": "moody_plugin,greeter,sqlite"})
+    result = call("greet", "count", env=LEFT)
     assert result.stdout == "hello from a command\n1 documents\n"
     sys.modules.pop("other", None)
 

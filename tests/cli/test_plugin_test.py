@@ -66,8 +66,8 @@ def test_a_reader_is_tried_with_a_sample(installed: Path, folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["store", "splitter"])
-def test_a_new_store_and_splitter_keep_their_contract(kind: str, installed: Path) -> None:
+@pytest.mark.parametrize("kind", ["store", "splitter", "analyser"])
+def test_a_new_store_splitter_and_analyser_keep_their_contract(kind: str, installed: Path) -> None:
     install(installed, kind)
     told = answer("plugins", "test", "demo", *EXAMPLES.get(kind, []))
     assert {check["verdict"] for check in told["checks"]} <= {"passed", "skipped"}
@@ -113,4 +113,5 @@ def test_what_has_no_contract_and_what_is_not_there_is_said(installed: Path) -> 
 
 def test_every_kind_is_tried_here() -> None:
     tried = {"retriever", "reranker", "middleware", "embedder", "reader", "store", "splitter"}
+    tried.add("analyser")
     assert tried | {"orm", "command"} == set(KINDS)

@@ -1950,6 +1950,47 @@ class SizeOfNoNumber(HashEmbedder):
     batch_size = True
 
 
+class Covering(HashEmbedder):
+    """Covers ASCII: what mutants of coverage are made from."""
+
+    languages = ("en",)
+
+    def coverage(self, texts):
+        return [self.share([letter for letter in text if letter.isalpha()]) for text in texts]
+
+    def share(self, letters):
+        return sum(map(str.isascii, letters)) / len(letters) if letters else 1.0
+
+
+@caught_by("coverage_is_a_share_of_each_text")
+class CoverageInPercent(Covering):
+    def share(self, letters):
+        return 100 * super().share(letters)
+
+
+@caught_by("coverage_is_a_share_of_each_text")
+class NothingIsNotCovered(Covering):
+    def share(self, letters):
+        return super().share(letters) if letters else 0.0
+
+
+@caught_by("coverage_is_a_share_of_each_text")
+class CoverageOfAllTogether(Covering):
+    def coverage(self, texts):
+        return [min(super().coverage(texts), default=1.0)] * len(texts)
+
+
+@caught_by("coverage_is_a_share_of_each_text")
+class CoverageOfTheFirst(Covering):
+    def coverage(self, texts):
+        return super().coverage(texts[:1])
+
+
+@caught_by("coverage_is_a_share_of_each_text")
+class LanguagesByName(Covering):
+    languages = ("English",)
+
+
 EMBEDDER_MUTANTS = [mutant for mutant in caught_by if mutant not in STORE_MUTANTS]
 
 

@@ -19,9 +19,11 @@ from benchmarks._report import Figure, Report, Target, results, write
 from benchmarks._workbench import least_scores, recall
 from benchmarks.corpus import FOLDER_VARIABLE, clustered, find_corpus, passages_of, queries_of
 from benchmarks.figures import CHART, PAGE, README, block, chart, page, with_figures
+from benchmarks.known_items import MARKDOWN as HEADINGS
+from benchmarks.known_items import of_sections, sections_of
 from benchmarks.peers import ADAPTERS, OURS, synthetic
 from benchmarks.peers import main as measure_peers
-from benchmarks.quality import COLLECTIONS
+from benchmarks.quality import COLLECTIONS, difference
 from semantic_core import Chunk, ChunkId, Document
 
 TOPICS = (
@@ -97,6 +99,19 @@ def test_store_compares_itself_with_bare_sqlite(real_text: Path, tmp_path: Path)
     assert len(shares) >= 6 and sum(shares) == pytest.approx(100, abs=0.01)  # each is rounded
     assert figures["save one new document, of the bare commit x"] > 0
     assert figures["open and first hybrid search, of the imports alone x"] > 0
+
+
+@pytest.mark.slow
+def test_embedders_of_a_wheel_are_measured_beside_each_other(
+    real_text: Path, tmp_path: Path
+) -> None:
+    figures = measured("embedders", tmp_path)
+    for name in ("wordllama", "use"):
+        assert figures[f"{name}: passages /s"] > 0
+        assert figures[f"{name}: memory of a process MB"] > 20
+    for language in ("ru", "de", "zh"):
+        what = f"questions in {language} that find the passage in English of 20"
+        assert figures[f"use: {what}"] >= 18 > figures[f"wordllama: {what}"]
 
 
 @pytest.mark.slow
@@ -189,6 +204,31 @@ def test_a_hit_as_good_as_the_tenth_counts_and_a_worse_one_does_not() -> None:
     assert recall([0, 0], query, matrix, least, 2) == 0.5, "a row found twice counts once"
     assert recall([3, 4], query, matrix, least, 2) == 0.0
     assert recall([], query, matrix, least, 2) == 0.0
+
+
+def test_a_heading_is_no_part_of_the_section_that_it_asks_for() -> None:
+    text = "".join(
+        f"# Heading of part {number}\n\n{f'what it says {number} ' * 30}\n\n" for number in range(9)
+    )
+    sections = sections_of("file", f"before\n\n{text}", HEADINGS)
+    assert [section.heading for section in sections] == [
+        f"Heading of part {number}" for number in range(9)
+    ]
+    items = of_sections("parts", sections)
+    texts = {document.ref.key: document.text for document in items.documents}
+    assert len(items.queries) == len(texts) == 9
+    for query, question in items.queries.items():
+        text = texts[items.answers[query]]
+        assert question not in text
+        assert text.startswith(f"what it says {question[-1]}")
+
+
+def test_an_interval_holds_the_mean_and_is_narrow_where_all_differ_alike() -> None:
+    mean, low, high = difference([0.5] * 20, [0.25] * 20)
+    assert (mean, low, high) == (0.25, 0.25, 0.25)
+    mean, low, high = difference([1.0, 0.0] * 20, [0.0, 1.0] * 20)
+    assert mean == 0
+    assert -0.5 < low < -0.1 < 0.1 < high < 0.5
 
 
 def test_timings_tell_median_p99_and_the_ratio_of_neighbours() -> None:

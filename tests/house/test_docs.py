@@ -352,10 +352,10 @@ def test_the_readme_lists_every_distribution() -> None:
 
 def test_the_first_row_of_the_readme_shares_no_word_with_the_query() -> None:
     example = section(text_of("README.md"), "Example")
-    (query,) = re.findall(r'\.search\("([^"]+)"', example)
+    (query,) = set(re.findall(r'\.search\("([^"]+)"', example))
     (printed,) = re.findall(r"```text output\n(.*?)```", example, re.DOTALL)
     score, _, first = printed.splitlines()[0].partition("  ")
-    assert float(score) > 0.5
+    assert float(score) > 0.1 > float(printed.splitlines()[1].partition("  ")[0])
     assert f"\n{first}\n" in example.partition("```text output")[0], "one of the ten rows"
     stems = {word[:4] for word in re.findall(r"\w+", query.lower())}
     assert stems & {word[:4] for word in re.findall(r"\w+", first.lower())} == set()

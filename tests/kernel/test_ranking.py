@@ -215,6 +215,12 @@ def test_a_passage_beside_the_one_with_the_words_is_preferred_to_other_documents
     assert places("documents") == [("long", 0), ("alone", 0)]
 
 
+def test_in_a_small_index_the_best_are_not_taken_for_the_meaning_of_the_query() -> None:
+    core = opened(note("a", "zorbak velquon"), note("b", "zorbak"), *others(5))
+    for hit in core.search("zorbak velquon"):
+        assert (hit.parts["feedback"], hit.parts["neighbours"]) == (0.0, 0.0)
+
+
 # --- boosts ---------------------------------------------------------------------------------------
 
 

@@ -168,3 +168,34 @@ def test_bad_input_is_refused():
             core.similar(Ref("notes", "walrus"), **options)
     with pytest.raises(InputError, match="Wanted a Ref"):
         core.similar("walrus")  # type: ignore[arg-type]
+
+
+def test_passages_of_plugins_are_compared_by_their_vectors_too():
+    class Shouts:
+        @hookimpl
+        def semantic_context(self, document, chunks):
+            return [f"Notes: {chunk.text.upper()}" for chunk in chunks]
+
+    core = filled(Shouts())
+    found = core.similar(Ref("notes", "walrus"))
+    assert (found.mode, keys(found)[0]) == ("hybrid", "seal")
+
+
+def test_a_store_that_gives_no_vectors_of_chunks_is_asked_by_passages():
+    core = filled()
+    whole = likeness_of(Ref("notes", "walrus"), core.store, Scope(), WordAnalyser())
+
+    class Bare:
+        """The store without the vectors of chunks."""
+
+        def __getattr__(self, name):
+            if name == "vectors":
+                raise AttributeError(name)
+            return getattr(core.store, name)
+
+    bare = likeness_of(Ref("notes", "walrus"), Bare(), Scope(), WordAnalyser())  # type: ignore[arg-type]
+    assert whole is not None
+    assert bare is not None
+    assert whole.words == bare.words
+    assert whole.vector is not None
+    assert abs(float(whole.vector @ bare.vector) - 1) < 1e-6  # type: ignore[operator]

@@ -878,6 +878,15 @@ def test_a_condition_that_lets_in_other_rows_is_taken_up(tmp_path: Path) -> None
         store = core.store
 
 
+def test_freshen_processes_what_is_pending(shelf: Shelf) -> None:
+    index = shelf.Article.search
+    with index.pause():
+        shelf.Article.create(id=1, title="t", content="walrus")
+        assert index.status().waiting == 1
+        assert index.freshen() == 0
+        assert [row.id for row in index("walrus", mode="text")] == [1]
+
+
 def test_a_commit_waits_a_tenth_of_a_second_at_most_and_a_fresh_search_no_longer_than_it_may(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,7 +84,7 @@ def test_cosines_do_not_depend_on_the_length_of_the_query() -> None:
 def test_a_candidate_like_the_best_is_raised_towards_them() -> None:
     vectors = np.array([unit(1, 0.1), unit(1, 0), unit(-1, 0.1), unit(-1, 0)])
     total = [3.0, 1.0, 1.1, 0.0]
-    raised = steps.raised_by_neighbours(total, vectors, [0, 1, 2, 3], 0.5)
+    raised = steps.raised_by_neighbours(total, vectors, [0, 1, 2, 3], 0.5, 5)
     assert raised[1] == pytest.approx(2.0)
     assert raised[0] == 3.0
     assert raised[3] == pytest.approx(0.55)
@@ -93,16 +93,21 @@ def test_a_candidate_like_the_best_is_raised_towards_them() -> None:
 def test_passages_of_the_same_document_do_not_raise_each_other() -> None:
     vectors = np.array([unit(1, 0.1), unit(1, 0), unit(-1, 0)])
     total = [3.0, 1.0, 0.0]
-    assert steps.raised_by_neighbours(total, vectors, [0, 0, 1], 0.5) == total
+    assert steps.raised_by_neighbours(total, vectors, [0, 0, 1], 0.5, 5) == total
+
+
+def test_without_neighbours_nothing_changes() -> None:
+    vectors = np.array([unit(1, 0.1), unit(1, 0), unit(-1, 0)])
+    assert steps.raised_by_neighbours([3.0, 1.0, 0.0], vectors, [0, 1, 2], 0.5, 0) == [3, 1, 0]
 
 
 def test_a_candidate_without_vector_is_neither_raised_nor_raises() -> None:
     vectors = np.array([unit(1, 0.1), [nan, nan], unit(1, 0), unit(-1, 0)])
-    raised = steps.raised_by_neighbours([9.0, 3.0, 1.0, 0.0], vectors, [0, 1, 2, 3], 0.5)
+    raised = steps.raised_by_neighbours([9.0, 3.0, 1.0, 0.0], vectors, [0, 1, 2, 3], 0.5, 5)
     assert raised[:2] == [9.0, 3.0]
     assert raised[2] == pytest.approx(5.0)
     alone = np.array([[nan, nan], [nan, nan]])
-    assert steps.raised_by_neighbours([1.0, 2.0], alone, [0, 1], 0.5) == [1.0, 2.0]
+    assert steps.raised_by_neighbours([1.0, 2.0], alone, [0, 1], 0.5, 5) == [1.0, 2.0]
 
 
 @given(st.lists(finite, min_size=1, max_size=80), st.integers(0, 2**32 - 1), shares)
@@ -112,7 +117,7 @@ def test_neighbours_lower_nobody_and_nobody_overtakes_the_best(
     vectors = np.random.default_rng(seed).normal(size=(len(total), 4))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     documents = [number // 2 for number in range(len(total))]
-    raised = steps.raised_by_neighbours(total, vectors, documents, part)
+    raised = steps.raised_by_neighbours(total, vectors, documents, part, 5)
     for before, after in zip(total, raised, strict=True):
         assert before <= after + 1e-9
         assert after <= max(total) + 1e-9

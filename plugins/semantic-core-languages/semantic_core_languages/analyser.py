@@ -138,7 +138,7 @@ class LanguagesAnalyser:
                 if piece.is_word:
                     terms = word_terms(word.replace(".", ""), choice)
                 else:
-                    terms = [plain(lowered(word))]
+                    terms = (plain(lowered(word)),)
                 for term in terms:
                     if term:
                         tokens.append(Token(term, start + piece.start, start + piece.end, position))

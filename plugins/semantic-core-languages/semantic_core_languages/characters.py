@@ -103,7 +103,7 @@ def classes() -> NDArray[np.uint8]:
     return table
 
 
-class _Spelled(dict[int, str]):
+class _ClassLetters(dict[int, str]):
     """The letter of a code point's class, for `str.translate`. It grows with the code points that
     are met.
     """
@@ -114,7 +114,7 @@ class _Spelled(dict[int, str]):
         return letter
 
 
-_SPELLED = _Spelled()
+_SPELLED = _ClassLetters()
 
 
 def classes_of(text: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from semantic_core.errors import ConfigError
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import Stemmer
 
 LATIN = "latin"
+MOST_WORDS = 50_000
+"""Words whose terms are remembered; most parts of identifiers are words that were met before."""
 _ALGORITHMS = {
     "ar": ("arabic", "arabic"),
     "bg": ("cyrillic", ""),
@@ -252,21 +254,22 @@ def stems_of(words: Sequence[str], code: str) -> list[str]:
     return stems
 
 
-def word_terms(word: str, choice: Choice) -> list[str]:
+@lru_cache(MOST_WORDS)
+def word_terms(word: str, choice: Choice) -> tuple[str, ...]:
     """The terms of a word, each once: its stem in each language, then the word itself if it is
-    literal; [] for a word without letters and digits.
+    literal; () for a word without letters and digits.
     """
     lower = lowered(word)
     literal = plain(lower)
     if not literal:
-        return []
+        return ()
     terms = []
     for code in choice.of(script_of(lower[0])):
         stemmed = _stem(word, lower, code)
         terms.append(plain(stemmed) or literal)
     if choice.literal or not terms:
         terms.append(literal)
-    return list(dict.fromkeys(terms))
+    return tuple(dict.fromkeys(terms))
 
 
 def _stem(word: str, lower: str, code: str) -> str:

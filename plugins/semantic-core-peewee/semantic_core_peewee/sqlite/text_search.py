@@ -121,6 +121,10 @@ class TextIndex:
             found.append(behind.rows.astype(np.intp) + len(version.sealed))
         return _admitted(version, np.unique(np.concatenate(found)), None)
 
+    def holders(self, view: View, version: TextVersion, key: int) -> int:
+        """How many living rows contain this term."""
+        return version.holders(*version.holding(view, key))
+
     def words(self, view: View, text: str, limit: int, scope: Scope, clause: Clause) -> Ranking:
         """The best `limit` chunks in scope that contain any of the words, by BM25; equal scores by
         ChunkId, see `Tuning.most_equal`.

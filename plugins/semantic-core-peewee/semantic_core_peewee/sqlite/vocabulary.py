@@ -53,7 +53,7 @@ _PASSAGES = """select c.passage
     where c.id = j.value"""
 
 
-class _Spelled(NamedTuple):
+class _KnownWord(NamedTuple):
     """A word of the table. chunks: that contain it, in the whole store. keys: of its terms."""
 
     word: str
@@ -78,8 +78,12 @@ class ScopedWords:
         """See `Vocabulary.word_counts`: how many passages in scope contain a form of each word."""
         found = {}
         for word in words:
-            keys = [key_of(token.term) for token in self._index.analyser.query_tokens(word)]
-            found[word] = len(self._rows(keys))
+            tokens = self._index.analyser.query_tokens(word)
+            keys = {key_of(token.term) for token in tokens}
+            if self._inside is None and len(keys) == 1:
+                found[word] = self._index.holders(self._view, self._version, *keys)
+            else:
+                found[word] = len(self._rows(keys))
         return found
 
     def like(self, beginning: str, limit: int) -> list[tuple[str, int]]:
@@ -90,7 +94,7 @@ class ScopedWords:
         bound = (self._view.generation, begun, begun + BEHIND)
         wanted = limit if self._inside is None else MOST_TRIED
         rows = self._view.raw.execute(_BEGINNING, (*bound, wanted)).fetchall()
-        return _most_frequent(self._there(map(_spelled, rows)))[:limit]
+        return _most_frequent(self._there(map(_known_word, rows)))[:limit]
 
     def near(self, word: str, distance: int, limit: int) -> list[tuple[str, int]]:
         """See `Vocabulary.words_near`."""
@@ -112,7 +116,7 @@ class ScopedWords:
             if len(answer) < limit:
                 asked = (json.dumps(those), self._view.generation)
                 rows = self._view.raw.execute(_WITH_TERMS, asked).fetchall()
-                answer += _most_frequent(self._there(map(_spelled, rows)))
+                answer += _most_frequent(self._there(map(_known_word, rows)))
         return answer[:limit]
 
     def _every(self) -> Sequence[str]:
@@ -124,7 +128,7 @@ class ScopedWords:
             self._version.kept[_WORDS] = words
         return words
 
-    def _there(self, spelled: Iterable[_Spelled]) -> Iterator[tuple[str, int]]:
+    def _there(self, spelled: Iterable[_KnownWord]) -> Iterator[tuple[str, int]]:
         """Those of these words that are in scope, with the number of passages."""
         for each in spelled:
             if self._inside is None:
@@ -154,9 +158,9 @@ class ScopedWords:
         return False
 
 
-def _spelled(row: tuple[str, int, str]) -> _Spelled:
+def _known_word(row: tuple[str, int, str]) -> _KnownWord:
     word, chunks, terms = row
-    return _Spelled(word, chunks, tuple(unsigned(term) for term in json.loads(terms)))
+    return _KnownWord(word, chunks, tuple(unsigned(term) for term in json.loads(terms)))
 
 
 def _most_frequent(found: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:

@@ -615,3 +615,30 @@ def test_a_table_between_that_peewee_makes_is_followed(database: Any, core: Sema
     finally:
         for index in bound_models:
             index.uninstall()
+
+
+def test_a_weighted_field_counts_more_and_rows_below_min_score_are_left_out(
+    db: Any, core: SemanticCore
+) -> None:
+    class Page(peewee.Model):
+        title = peewee.TextField()
+        body = peewee.TextField()
+        search = SemanticIndex(["title^20", "body"])
+
+        class Meta:
+            database = db
+
+    bound(db, core, Page)
+    filler = " ".join(f"filler{number}" for number in range(20))
+    Page.create(title="About zorbak of old", body=filler)
+    Page.create(title="Something else", body="zorbak zorbak zorbak")
+    for number in range(5):
+        Page.create(title=f"Other {number}", body=f"unrelated {number}")
+
+    def titles(**options: Any) -> list[str]:
+        return [page.title for page in Page.search("zorbak", mode="text", **options)]
+
+    assert titles() == ["About zorbak of old", "Something else"]
+    assert titles(ranking={"boosts": {}}) == ["Something else", "About zorbak of old"]
+    best = Page.search("zorbak", mode="text", ranking={"boosts": {}})[0].search_hit.score
+    assert titles(ranking={"boosts": {}}, min_score=best) == ["Something else"]

@@ -1,0 +1,89 @@
+"""A Wagtail site: its own tests, see `site/home/tests.py`; and programs that share its index."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from pathlib import Path
+
+import programs
+import pytest
+
+pytestmark = pytest.mark.slow
+SITE = programs.HERE / "site"
+MAKE = """
+import django; django.setup()
+from home.models import BlogPage
+from wagtail.models import Page
+home = Page.objects.get(depth=2)
+home.add_child(instance=BlogPage(title="Sourdough", body=[("paragraph", "<p>flour</p>")]))
+print([page.title for page in Page.objects.search("flour", backend="words")])
+"""
+LOOK = """
+import django; django.setup()
+from wagtail.models import Page
+for query in ("flour", "levain", "sourdough"):
+    print(query, [page.title for page in Page.objects.search(query, backend="words")])
+print([page.title for page in Page.objects.search("baking bread")][0])
+print([page.title for page in Page.objects.autocomplete("lev")])
+"""
+
+PARTS = """
+import django; django.setup()
+from semantic_core_wagtail import backend
+from semantic_core_wagtail.apps import check_settings
+from semantic_core_wagtail.management import commands
+from semantic_core_wagtail.management.commands.semantic_core import Command
+from wagtail.search.backends import get_search_backend
+print(type(get_search_backend()) is backend.SemanticSearchBackend)
+print(check_settings(None), commands.__name__, Command.help[:5])
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder of a site, with the migration of its app."""
+    programs.need_wagtail()
+    (tmp_path / "home_migrations").mkdir()
+    (tmp_path / "home_migrations" / "__init__.py").touch()
+    manage(tmp_path, "makemigrations", "-v0", "home")
+    return tmp_path
+
+
+def manage(folder: Path, *arguments: str) -> str:
+    variables = {"SITE_FOLDER": str(folder)}
+    return programs.run(folder, SITE, "site_settings", *(_start(arguments)), **variables)
+
+
+def _start(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    return arguments if arguments[0] == "-c" else ("-m", "django", *arguments)
+
+
+def test_the_tests_of_the_site_pass(folder: Path) -> None:
+    said = manage(folder, "test", "home")
+    counted = re.search(r"Ran (\d+) tests", said)
+    assert counted is not None and int(counted[1]) >= 30, said
+
+
+def test_a_site_is_migrated_written_and_searched_by_several_programs(folder: Path) -> None:
+    manage(folder, "migrate", "-v0")
+    assert manage(folder, "-c", PARTS).splitlines() == [
+        "True",
+        "[] semantic_core_wagtail.management.commands Looks",
+    ]
+    assert "['Sourdough']" in manage(folder, "-c", MAKE)
+    with sqlite3.connect(folder / "db.sqlite3") as database:
+        database.execute("UPDATE wagtailcore_page SET title = 'Levain' WHERE title = 'Sourdough'")
+    database.close()
+    assert "wagtailcore.page: 1 waiting" in manage(folder, "semantic_core", "status")
+    assert manage(folder, "-c", LOOK).splitlines() == [
+        "flour ['Levain']",
+        "levain ['Levain']",
+        "sourdough []",
+        "Levain",
+        "['Levain']",
+    ]
+    assert "all as in the index" in manage(folder, "semantic_core", "verify")
+    (folder / "semantic-core.db").unlink()
+    manage(folder, "update_index", "-v0")
+    assert "flour ['Levain']" in manage(folder, "-c", LOOK)
