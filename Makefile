@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PLUGINS := $(addprefix plugins/semantic-core-,peewee wordllama languages markdown gemini openai audit files mcp wagtail)
+PLUGINS := $(addprefix plugins/semantic-core-,peewee wordllama languages markdown gemini openai audit files mcp use onnx wagtail)
 HISTORIES := plugins/semantic-core-peewee/tests/orm/test_histories.py tests/blueprints/test_histories.py
 # Where other packages are met.
 KERNEL_TESTS := $(addprefix tests/,house/test_oldest.py $(addprefix kernel/,test_types.py test_vectors.py test_core.py test_aio.py) \
@@ -16,6 +16,7 @@ PLUGIN_TESTS := plugins/semantic-core-wordllama \
   $(addprefix plugins/semantic-core-mcp/tests/,test_protocol.py test_misuse.py test_stdio.py test_http.py) \
   $(addprefix plugins/semantic-core-gemini/tests/,test_contract.py test_embedder.py test_plugin.py test_keys.py) \
   $(addprefix plugins/semantic-core-openai/tests/,test_contract.py test_embedder.py test_plugin.py test_keys.py) \
+  plugins/semantic-core-use plugins/semantic-core-onnx \
   $(addprefix plugins/semantic-core-peewee/tests/,$(addprefix sqlite/,test_contract.py test_vector_search.py test_word_search.py \
   test_filters.py) $(addprefix orm/,test_models.py test_connections.py test_peewee_migrations.py))
 COMPAT_TESTS ?= $(KERNEL_TESTS) $(PLUGIN_TESTS)

@@ -24,6 +24,7 @@ BENCHMARKS = {
     "ingest": "real Markdown through the client, and where its time goes",
     "store": "the store alone beside bare SQLite, one durable save, a first search",
     "search": "every kind of search in an index of 100,000 chunks",
+    "embedders": "the embedders of a wheel: rates, memory, questions in other languages",
     "plugins": "what plugins that do nothing cost a search",
     "cold": "whole processes from the command line",
     "batch": "a batch job of 100,000 chunks: rates beside a bare executemany, memory",

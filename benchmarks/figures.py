@@ -92,6 +92,29 @@ IN_SHORT = (
 IN_FULL = (
     *IN_SHORT,
     Row(
+        "Questions in Russian / German / Chinese that find a passage in English first",
+        "embedders",
+        "`use` {} / {} / {}, `wordllama` {} / {} / {}",
+        tuple(
+            f"{name}: questions in {language} that find the passage in English"
+            for name in ("use", "wordllama")
+            for language in ("ru", "de", "zh")
+        ),
+    ),
+    Row(
+        "Embedders of a wheel, in one run",
+        "embedders",
+        "`use` {} and {} of text, `wordllama` {} and {}; memory of a process {} and {}",
+        (
+            "use: passages",
+            "use: text",
+            "wordllama: passages",
+            "wordllama: text",
+            "use: memory of a process",
+            "wordllama: memory of a process",
+        ),
+    ),
+    Row(
         "Hybrid search, by part",
         "search",
         "{} without making the vector of the query; vector search alone {}, full-text search alone "

@@ -30,8 +30,8 @@ from semantic_core._trust import (
     leads_elsewhere,
     named_hosts,
 )
-from semantic_core._validation import clip, plain_name
-from semantic_core.errors import ConfigError
+from semantic_core._validation import LANGUAGES_EXAMPLE, check_languages, clip, plain_name
+from semantic_core.errors import ConfigError, InputError
 
 FILE = "semantic-core.toml"
 PROJECT = "pyproject.toml"
@@ -41,7 +41,6 @@ DEFAULT_STORE = "sqlite"
 DEFAULT_EMBEDDER = "wordllama"
 DEFAULT_ANALYSER = "languages"
 """The analyser that is used if its plugin is installed, and `WORD_ANALYSER` if not."""
-WORD_ANALYSER = "words"
 SEARCH_TIMEOUT = 10
 """Seconds that the retriever of a plugin may take in one search, unless a setting says otherwise:
 longer than a service usually takes, and not longer than a person waits.
@@ -114,10 +113,11 @@ def _names(value: Any) -> list[Any]:
 
 def _languages(value: Any) -> list[str]:
     if isinstance(value, str):
-        value = [code.strip() for code in value.split(",")] if value.strip() else []
-    if not isinstance(value, list | tuple) or not all(isinstance(code, str) for code in value):
-        raise TypeError('a list of ISO codes such as ["en", "de"]')
-    return list(value)
+        value = [code.strip() for code in value.split(",") if code.strip()]
+    try:
+        return list(check_languages(value))
+    except InputError:
+        raise TypeError(f"a list of ISO codes such as {LANGUAGES_EXAMPLE}") from None
 
 
 def _options(value: Any) -> dict[str, Any]:
@@ -159,6 +159,7 @@ _KEYS: Mapping[str, tuple[Callable[[Any], Any], Any]] = {
     "batch": (_options, {}),
     "ledger": (_path_or_object, None),
     "search_timeout": (_seconds, SEARCH_TIMEOUT),
+    "ranking": (_options, {}),
 }
 """Every key: a function that reads its value, and its default. None: the component decides."""
 

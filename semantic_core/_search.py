@@ -19,11 +19,12 @@ import attrs
 
 from semantic_core._matches import Total, by_field, facets_of, total_of
 from semantic_core._no_embedder import WordsOnly
-from semantic_core._plugins.builtin import FUSED
+from semantic_core._plugins.fusion import FUSED, WORDS, words_relevance
 from semantic_core._typos import TYPOS, corrected
 from semantic_core._validation import (
     check_count,
     check_metadata_key,
+    check_score,
     check_unicode,
     clip,
     described,
@@ -36,7 +37,7 @@ from semantic_core.errors import (
     is_interruption,
 )
 from semantic_core.marking import QueryMarker
-from semantic_core.protocols import TextFilter, TextSearch
+from semantic_core.protocols import CoversTexts, TextFilter, TextSearch
 from semantic_core.query_syntax import SYNTAXES, parse_query
 from semantic_core.types import (
     MODES,
@@ -67,12 +68,15 @@ displace others.
 
 @attrs.frozen
 class Placed:
-    """A chunk in the order of a search. ranks, scores: by source of the rankings that list it."""
+    """A chunk in the order of a search. ranks, scores: by source of the rankings that list it.
+    parts: by step of the fusion, see `SearchHit.parts`.
+    """
 
     id: ChunkId
     score: float
     ranks: Mapping[str, int]
     scores: Mapping[str, float]
+    parts: Mapping[str, float] = attrs.field(factory=dict)
 
 
 class Order:
@@ -83,9 +87,12 @@ class Order:
     the page that is wanted, so every page is a slice of one order, whatever retrievers and fusion
     do, if they give the same answer to the same request.
 
+    It ends before the first chunk with a score below `SearchRequest.min_score`, since scores do not
+    rise.
+
     per_document: only the best chunk of each document; otherwise every chunk. timed: returns a
     context that times the step of that name. reasons: why retrievers were left out, each once.
-    seconds: by plugin that retrieves.
+    seconds: by plugin that retrieves. fusing: seconds by step of the fusion.
     """
 
     def __init__(
@@ -100,6 +107,7 @@ class Order:
     ) -> None:
         self.reasons: list[str] = []
         self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.fusing: defaultdict[str, float] = defaultdict(float)
         self._request = request
         self._plugins = plugins
         self._store = store
@@ -118,6 +126,7 @@ class Order:
         """Every chunk, pass by pass; a pass runs when it is needed."""
         seen: set[ChunkId | Ref] = set()
         lowest = inf
+        least = self._request.min_score or -inf  # scores of a plugin may be below 0
         for depth in DEPTHS:
             candidates = self._candidates(depth)
             ceiling = lowest  # the scores of a later pass are not above those of an earlier one
@@ -127,6 +136,8 @@ class Order:
                     seen.add(key)
                     placed = candidates.placed(id, min(score, ceiling))
                     lowest = min(lowest, placed.score)
+                    if lowest < least:
+                        return
                     yield placed
             if candidates.saw_everything:
                 return
@@ -143,6 +154,8 @@ class Order:
         if rankings:
             with self._timed("fuse"):
                 fused = self._plugins.fuse(request, rankings, self._store)
+            for step, seconds in fused.seconds.items():
+                self.fusing[step] += seconds
         return _Candidates(fused, rankings, retrieved.saw_everything)
 
 
@@ -151,6 +164,7 @@ class _Candidates:
 
     def __init__(self, fused: Ranking, rankings: Sequence[Ranking], saw_everything: bool) -> None:
         self.fused = fused
+        self._fused_places = dict(zip(fused.ids, count(), strict=False)) if fused.parts else {}
         self.saw_everything = saw_everything
         self._places = []
         for ranking in rankings:
@@ -166,7 +180,9 @@ class _Candidates:
             if place is not None:
                 ranks[ranking.source] = place + 1
                 scores[ranking.source] = ranking.scores[place]
-        return Placed(id, score, ranks, scores)
+        at = self._fused_places.get(id, 0)
+        parts = {step: values[at] for step, values in self.fused.parts.items()}
+        return Placed(id, score, ranks, scores, parts)
 
 
 RERANKED = 50
@@ -328,7 +344,13 @@ class _OneSearch:
         with self._timed("total"):
             with self._timed("embed"):
                 vector, used = self._vector(request)
-            request = attrs.evolve(request, mode=used, pool=DEPTHS[0], vector=vector)
+            request = attrs.evolve(
+                request,
+                mode=used,
+                pool=DEPTHS[0],
+                vector=vector,
+                coverage=self._coverage(request.text, used),
+            )
             hits = self._answer(request, offset + limit)
             if request.total:
                 with self._timed("count"):
@@ -406,6 +428,18 @@ class _OneSearch:
             )
             return None, "text"
 
+    def _coverage(self, text: str, used: Mode) -> float:
+        """How well the embedder covers the query; 1 if it does not say, or it does not matter."""
+        if used != "hybrid" or not isinstance(self._embedder, CoversTexts):
+            return 1.0
+        try:
+            return float(self._embedder.coverage([text])[0])
+        except Exception as error:  # third-party code; the results report the reason
+            if is_interruption(error):
+                raise
+            self._reasons.append(f"the coverage of the query is unknown ({described(error)})")
+            return 1.0
+
     def _answer(self, request: SearchRequest, count: int) -> list[SearchHit]:
         """The first hits, this many; fewer only if there are no more."""
         self._marker = QueryMarker(request.query, self._analyser)
@@ -426,6 +460,8 @@ class _OneSearch:
         _add_new(self._reasons, order.reasons)
         for plugin, seconds in order.seconds.items():
             self._timings[f"retrieve by {plugin}"] = seconds
+        for step, seconds in order.fusing.items():
+            self._timings[f"fuse by {step}"] = seconds
         return hits
 
     def _by_field(self, request: SearchRequest, count: int) -> list[SearchHit]:
@@ -439,7 +475,11 @@ class _OneSearch:
             with self._store.snapshot():
                 with self._timed("retrieve"):
                     found = by_field(request, self._store, size, start)
-                placed = [Placed(one.id, one.score, {}, {"words": one.score}) for one in found]
+                scores = words_relevance([one.score for one in found], request, self._store)
+                placed = []
+                for one, score in zip(found, scores, strict=True):
+                    if score >= request.min_score:
+                        placed.append(Placed(one.id, score, {}, {WORDS: one.score}))
                 with self._timed("fetch"):
                     block = self._hits(placed)
             if self._plugins.reranks and block:
@@ -510,6 +550,7 @@ class _OneSearch:
                     kind=chunk.kind,
                     metadata=stored.metadata,
                     updated_at=stored.updated_at,
+                    parts=one.parts,
                     marker=self._marker,
                 )
             )
@@ -537,6 +578,7 @@ def _check(request: SearchRequest) -> None:
         raise QueryTooLarge(f"The query has {len(text):,} characters, the most is {MAX_QUERY:,}.")
     if request.mode not in MODES:
         raise InputError(f"mode must be one of {', '.join(MODES)}, got {clip(request.mode)}.")
+    check_score("min_score", request.min_score)
     reach = check_count("limit", request.limit, 1) + check_count("offset", request.offset)
     if reach > MAX_LIMIT:
         raise QueryTooLarge(f"offset + limit is {reach:,}, the most is {MAX_LIMIT:,}.")

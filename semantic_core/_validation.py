@@ -133,6 +133,31 @@ def check_name(what: str, name: object, *, empty: bool = False) -> str:
     return check_unicode(what, name)
 
 
+LANGUAGES_EXAMPLE = '["en", "de"]'
+_LANGUAGE = re.compile(r"[a-z]{2,3}")
+"""An ISO 639 code: of two letters, or of three for a language that has no shorter one."""
+
+
+def check_languages(languages: object) -> tuple[str, ...]:
+    """These ISO 639 codes in lower case, each once, in their order; InputError for anything else.
+    Regions are left out: "pt-BR" is "pt".
+    """
+    given = languages if isinstance(languages, list | tuple | set | frozenset) else None
+    codes: dict[str, None] = {}
+    for language in given or ():
+        code = re.split("[-_]", language.lower())[0] if isinstance(language, str) else ""
+        if not _LANGUAGE.fullmatch(code):
+            given = None
+            break
+        codes[code] = None
+    if given is None:
+        raise InputError(
+            f"languages must be a list of ISO codes, got {clip(languages)}.",
+            hint=f"For example {LANGUAGES_EXAMPLE}.",
+        )
+    return tuple(codes)
+
+
 def check_count(what: str, number: object, least: int = 0, most: int | None = None) -> int:
     """The number itself, if it is a whole number within these bounds; else InputError. True and
     False are no numbers.
@@ -150,6 +175,13 @@ def check_seconds(what: str, number: object) -> float:
     if is_number and math.isfinite(number) and number >= 0:  # type: ignore[arg-type, operator]
         return number  # type: ignore[return-value]
     raise InputError(f"{what} must be a number of seconds from 0, got {clip(number)}.")
+
+
+def check_score(what: str, number: object) -> float:
+    """A score from 0 to 1; else InputError. what: names it in messages."""
+    if isinstance(number, int | float) and not isinstance(number, bool) and 0 <= number <= 1:
+        return number
+    raise InputError(f"{what} must be a number from 0 to 1, got {clip(number)}.")
 
 
 def check_metadata_key(key: object) -> str:

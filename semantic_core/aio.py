@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from semantic_core._ingest import IngestProgress
     from semantic_core._typos import Typos
     from semantic_core.query_syntax import Syntax
+    from semantic_core.ranking import RankingOptions
 
 T = TypeVar("T")
 
@@ -174,6 +175,8 @@ class AsyncSemanticCore:
         facets: Sequence[str] | Mapping[str, int] | None = None,
         order_by: str | None = None,
         passages: Passages = "best",
+        min_score: float = 0.0,
+        ranking: RankingOptions | Mapping[str, Any] | None = None,
         syntax: Syntax = "plain",
         fields: Sequence[str] = (),
         typos: Typos = "suggest",
@@ -193,6 +196,8 @@ class AsyncSemanticCore:
             facets=facets,
             order_by=order_by,
             passages=passages,
+            min_score=min_score,
+            ranking=ranking,
             syntax=syntax,
             fields=fields,
             typos=typos,
@@ -210,6 +215,8 @@ class AsyncSemanticCore:
         collections: Sequence[str] | None = None,
         context: Mapping[str, Any] | None = None,
         among: Among = None,
+        min_score: float = 0.0,
+        ranking: RankingOptions | Mapping[str, Any] | None = None,
         syntax: Syntax = "plain",
         fields: Sequence[str] = (),
         typos: Typos = "suggest",
@@ -225,6 +232,8 @@ class AsyncSemanticCore:
             collections=collections,
             context=context,
             among=among,
+            min_score=min_score,
+            ranking=ranking,
             syntax=syntax,
             fields=fields,
             typos=typos,

@@ -20,6 +20,8 @@ from semantic_core.types import Token, Word
 if TYPE_CHECKING:
     from semantic_core.protocols import Analyser
 
+WORD_ANALYSER = "words"
+"""The name of `WordAnalyser`, as in ``analyser="words"``."""
 _MARKS = ("Mn", "Mc", "Me")
 """Unicode categories of marks, which belong to the letter before them."""
 _LAST_OF_PLANE = 0xFFFF

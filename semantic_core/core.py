@@ -22,7 +22,6 @@ from semantic_core._config import (
     DEFAULT_EMBEDDER,
     DEFAULT_STORE,
     SEARCH_TIMEOUT,
-    WORD_ANALYSER,
     read_config,
 )
 from semantic_core._files import keep_closed, release
@@ -36,7 +35,15 @@ from semantic_core._search import DEPTHS, QueryReading, Search
 from semantic_core._similar import likeness_of
 from semantic_core._sync import merged, sync
 from semantic_core._typos import completions
-from semantic_core._validation import check_count, check_name, check_seconds, check_unicode, clip
+from semantic_core._validation import (
+    check_count,
+    check_languages,
+    check_name,
+    check_seconds,
+    check_unicode,
+    clip,
+)
+from semantic_core.analysis import WORD_ANALYSER
 from semantic_core.batch import (
     BatchManager,
     BatchRules,
@@ -61,6 +68,7 @@ from semantic_core.protocols import (
     TextSearch,
     VectorQueue,
 )
+from semantic_core.ranking import RankingOptions
 from semantic_core.types import (
     INGEST_MODES,
     PASSAGES,
@@ -124,8 +132,9 @@ class SemanticCore:
     is installed, else "words".
     languages: ISO codes of the languages that texts and queries are in, for a named analyser; () if
     they are not known. An index keeps the analyser and the languages it was made with: without
-    both arguments they are used, others raise AnalyserMismatch. reanalyse: make the full-text index
-    anew with these, now.
+    both arguments they are used, others raise AnalyserMismatch. ``semantic-core doctor`` compares
+    them with those that the embedder was made for. reanalyse: make the full-text index anew with
+    these, now.
     path: of the named store. multi_tenant: whether a new store separates tenants; None uses the
     setting of the store, False for a new one. store_options, embedder_options: for the named ones,
     see ``semantic-core plugins show NAME``. max_chars: longest chunk in characters; None uses the
@@ -141,7 +150,9 @@ class SemanticCore:
     of `BatchRules`. ledger: for a store that keeps no ledger of batch jobs and costs, the file of
     one, or a store object that does; None uses the file PATH.ledger beside the `path` of the named
     store, if the embedder costs money or takes batch jobs. keys: the keyring of the named embedder;
-    if none is named, of the one installed embedder that takes such keys.
+    if none is named, of the one installed embedder that takes such keys. ranking: how candidates
+    are ranked in every search that does not say otherwise, a `RankingOptions` or a mapping with
+    some of its fields.
 
     Use it in a ``with`` block, or `close` it. One per process is enough; it is safe to share
     between threads. Raises PluginError, ConfigError, StoreError, SpaceMismatch, AnalyserMismatch.
@@ -168,13 +179,16 @@ class SemanticCore:
         ledger: str | Path | Store | None = None,
         keys: object | None = None,
         reanalyse: bool = False,
+        ranking: RankingOptions | Mapping[str, Any] | None = None,
     ) -> None:
+        self.languages = check_languages(languages)
         goals = freshness_goals(freshness)
         spendable = Budget.of(budget)
         rules = BatchRules.of(batch)
         if not isinstance(multi_tenant, bool | None):
             raise InputError(f"multi_tenant must be True, False or None, got {clip(multi_tenant)}.")
         limit = check_seconds("search_timeout", search_timeout)
+        self._ranking = RankingOptions.of(ranking)
         self._plugins = Plugins.load(plugins, plugin_options, search_timeout=limit)
         given = {"path": path, "multi_tenant": multi_tenant, **(store_options or {})}
         options = {name: value for name, value in given.items() if value is not None}
@@ -186,14 +200,14 @@ class SemanticCore:
         named, settings = self._with_keys(embedder, embedder_options or {}, keys)
         self.embedder = self._embedder_of(named, settings)
         self._max_chars = self._limit(max_chars)
-        self.analyser = self._analyser_of(analyser, languages)
+        self.analyser = self._analyser_of(analyser, self.languages)
         self.store = self._store_of(store, options)
         self._announcer = Announcer(self._plugins, self.store)
         self._rules: dict[str, Any] = {"goals": goals, "budget": spendable, "rules": rules}
         with ExitStack() as opened:
             if self.store is not store:
                 opened.callback(self.store.close)
-            self._hand_over(is_chosen=analyser is not None or bool(languages), anew=reanalyse)
+            self._hand_over(is_named=analyser is not None, anew=reanalyse)
             self._separate = self._ledger_beside(ledger, options.get("path"))
             self._batches = BatchManager(
                 self.store,
@@ -366,6 +380,8 @@ class SemanticCore:
         facets: Sequence[str] | Mapping[str, int] | None = None,
         order_by: str | None = None,
         passages: Passages = "best",
+        min_score: float = 0.0,
+        ranking: RankingOptions | Mapping[str, Any] | None = None,
         syntax: Syntax = "plain",
         fields: Sequence[str] = (),
         typos: Typos = "suggest",
@@ -386,6 +402,10 @@ class SemanticCore:
         documents that hold a word of the query are listed in this order, those without the field
         last, and their meaning has no say. passages: "best" gives the best passage of each
         document, "all" every passage as a hit of its own, like `search_chunks`.
+
+        min_score: hits with a lower score are left out; 0 shows all. See `SearchHit.score`.
+        ranking: what to change of how the index ranks, a mapping with fields of `RankingOptions`,
+        such as ``{"boosts": {"title": 3}}``.
 
         syntax: "plain" reads the query as words, whatever is in it; "query" reads what people type
         into a search box: ``"exact words"``, ``word*``, ``-word``, ``field:word``, ``OR``, see
@@ -413,6 +433,8 @@ class SemanticCore:
                 total=_checked_flag("total", total),
                 facets=checked_facets(facets),
                 order_by=checked_order(order_by),
+                min_score=min_score,
+                ranking=RankingOptions.of(ranking, self._ranking),
             )
             return self._search(request, reading, per_document=per_document)
 
@@ -428,6 +450,8 @@ class SemanticCore:
         collections: Sequence[str] | None = None,
         context: Mapping[str, Any] | None = None,
         among: Among = None,
+        min_score: float = 0.0,
+        ranking: RankingOptions | Mapping[str, Any] | None = None,
         syntax: Syntax = "plain",
         fields: Sequence[str] = (),
         typos: Typos = "suggest",
@@ -437,7 +461,15 @@ class SemanticCore:
             reading = QueryReading(syntax, fields, typos)
             scope = self._scope(where, collections, context, among)
             request = SearchRequest(
-                query, scope, mode, limit, offset, DEPTHS[0], context=_checked_context(context)
+                query,
+                scope,
+                mode,
+                limit,
+                offset,
+                DEPTHS[0],
+                context=_checked_context(context),
+                min_score=min_score,
+                ranking=RankingOptions.of(ranking, self._ranking),
             )
             return self._search(request, reading, per_document=False)
 
@@ -510,6 +542,7 @@ class SemanticCore:
                 DEPTHS[0],
                 vector=vector,
                 context=_checked_context(context),
+                ranking=self._ranking,
             )
             found = self._search(request, QueryReading(typos="ignore"), per_document=True)
             others = [hit for hit in found.hits if hit.ref != wanted]
@@ -800,11 +833,6 @@ class SemanticCore:
         return embedder
 
     def _analyser_of(self, analyser: str | Analyser | None, languages: Sequence[str]) -> Analyser:
-        if isinstance(languages, str):
-            raise InputError(
-                f"languages must be a list of ISO codes, got the str {languages!r}.",
-                hint=f"Write [{languages!r}].",
-            )
         if analyser is None:
             offered = DEFAULT_ANALYSER in self._plugins.analysers
             analyser = DEFAULT_ANALYSER if offered or languages else WORD_ANALYSER
@@ -817,22 +845,24 @@ class SemanticCore:
             )
         return analyser
 
-    def _hand_over(self, *, is_chosen: bool, anew: bool) -> None:
-        """Let the store use the analyser. is_chosen: whether the user named it, or languages. anew:
-        whether the full-text index is made anew.
+    def _hand_over(self, *, is_named: bool, anew: bool) -> None:
+        """Let the store use the analyser. is_named: whether the user named it. anew: whether the
+        full-text index is made anew. Languages alone are no reason to refuse a store that takes no
+        analyser: they are said for the embedder, too.
         """
         if not isinstance(self.store, AnalysesText):
-            if is_chosen or anew:
+            if is_named or anew:
                 raise ConfigError(
                     f"{type(self.store).__name__} splits texts into words itself, so it takes no "
                     "analyser.",
-                    hint="Leave analyser and languages out, or use another store.",
+                    hint="Leave analyser out, or use another store.",
                 )
             return
         if anew:
             self.store.reanalyse(self.analyser)
             return
         made_with = self.store.text_analyser
+        is_chosen = is_named or bool(self.languages)
         if not is_chosen and made_with is not None and made_with != self.analyser.identity:
             for other in self._other_analysers(made_with):
                 if other.identity == made_with:

@@ -2,11 +2,11 @@
 implements one; it inherits from nothing.
 
 An optional ability is a protocol of its own, and callers test for it with ``isinstance``. A store
-may also be `TextSearch`, `AnalysesText`, `TextScores`, `TextCounts`, `Facets`, `FieldOrder`,
-`TitleSearch`, `TextFilter`, `Vocabulary`, `VectorQueue`, `BatchQueue`, `Checkpoints`,
-`Transactional` and `Patient`; an embedder may also be `BatchEmbedder`, `Priced` and `Metered`; an
-analyser, `BulkAnalyser`. The checks of `semantic_core.testing` prove that a class keeps its
-contract; every rule they check is stated here.
+may also be `TextSearch`, `AnalysesText`, `TextScores`, `TextScale`, `TextCounts`, `Facets`,
+`FieldOrder`, `TitleSearch`, `TextFilter`, `Vocabulary`, `ChunkVectors`, `VectorQueue`,
+`BatchQueue`, `Checkpoints`, `Transactional` and `Patient`; an embedder may also be `CoversTexts`,
+`BatchEmbedder`, `Priced` and `Metered`; an analyser, `BulkAnalyser`. The checks of
+`semantic_core.testing` prove that a class keeps its contract; every rule they check is stated here.
 
 Tested by tests/contracts/test_contract.py.
 """
@@ -97,6 +97,27 @@ class Embedder(Protocol):
         """The vector of a query: float32 of shape (dimensions,), of length 1.
 
         If the text is longer than the model can read, it is the vector of the part that is read.
+        """
+        ...
+
+
+@runtime_checkable
+class CoversTexts(Embedder, Protocol):
+    """An embedder that can say how well it covers texts: whether their language and script are
+    among those that it was made for.
+
+    languages: ISO 639-1 codes of the languages it was made for; empty if that is not known.
+    """
+
+    @property
+    def languages(self) -> Collection[str]: ...
+
+    def coverage(self, texts: Sequence[str]) -> Sequence[float]:
+        """How well each of these texts is covered, in the same order: 1 as well as the texts that
+        the embedder was made for, 0 not at all.
+
+        It needs no vectors, costs nothing and takes less time than `embed_documents`. A text
+        without letters is covered: 1. `semantic_core.coverage` computes it from tokens.
         """
         ...
 
@@ -542,6 +563,22 @@ class AnalysesText(TextSearch, Protocol):
 
 
 @runtime_checkable
+class ChunkVectors(Protocol):
+    """A store that gives the vectors of chunks.
+
+    With it, the candidates of a hybrid search are compared with each other: the best say what the
+    query means, and candidates that are like good ones are raised. Without it, these steps are left
+    out.
+    """
+
+    def vectors(self, ids: Sequence[ChunkId]) -> Vectors:
+        """The stored vector of each of these chunks, in the same order: float32 of shape
+        (len(ids), dimensions), as a copy. NaN for a chunk that does not exist or has no vector.
+        """
+        ...
+
+
+@runtime_checkable
 class TextScores(TextSearch, Protocol):
     """A store that knows the full-text score of any chunk.
 
@@ -557,6 +594,26 @@ class TextScores(TextSearch, Protocol):
         0.0 for a chunk that contains none of the words, above 0 for all others, NaN for a chunk
         that does not exist. The chunks may be in any collection, and need no vector; the tenant is
         the one of each id. Texts are accepted and refused as by `words`.
+        """
+        ...
+
+
+@runtime_checkable
+class TextScale(TextSearch, Protocol):
+    """A store that knows how high full-text scores of a query are if a passage contains all of it.
+
+    With it, scores of full-text search mean the same for every query: a search knows whether its
+    words were found, or only the least bad. Without it, the best candidate counts as a full match.
+    """
+
+    def full_score(self, text: str, tenant: str = "") -> float:
+        """The score that `words` gives to a passage of average length which contains each word of
+        the text once.
+
+        For BM25 it is the sum of the weights (idf) of the words, each as often as it counts in
+        `words`. A word that no passage contains is rarer than any other. 0.0 for a text without
+        words, else above 0. tenant: "" in a single-tenant store.
+        Texts are accepted and refused as by `words`.
         """
         ...
 

@@ -40,6 +40,7 @@ from semantic_core.highlights import (
     snippet,
 )
 from semantic_core.query_syntax import NO_CONDITIONS, ParsedQuery, TextConditions
+from semantic_core.ranking import DEFAULT_RANKING, RankingOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -388,6 +389,8 @@ class SearchRequest:
     total: whether `SearchResults.total` is wanted. facets: how many values of which metadata fields
     are wanted, for `SearchResults.facets`. order_by: a metadata field, with "-" before it for the
     reverse; "" for the order of relevance.
+    min_score: hits with a lower score are left out. ranking: how the candidates are ranked.
+    coverage: how well the embedder covers the query, from 0 to 1; see `protocols.CoversTexts`.
 
     If a page needs more candidates, a retriever is asked again with a larger pool, and its new
     candidates are put behind all earlier ones. A ranking must not depend on limit and offset; then
@@ -405,6 +408,9 @@ class SearchRequest:
     total: bool = False
     facets: Mapping[str, int] = attrs.field(factory=dict)
     order_by: str = ""
+    min_score: float = 0.0
+    ranking: RankingOptions = DEFAULT_RANKING
+    coverage: float = 1.0
     parsed: ParsedQuery | None = None
 
     @property
@@ -442,11 +448,16 @@ class Word(NamedTuple):
 class Ranking:
     """Chunks, best first. source: the name of the retriever, such as "vector" or "words".
     scores: one for each id; higher is better.
+
+    A fusion may say how it came to the order. parts: by step, what it did to each id, see
+    `SearchHit.parts`. seconds: by step, the time it took; ``results.timings`` shows it.
     """
 
     source: str
     ids: tuple[ChunkId, ...] = ()
     scores: tuple[float, ...] = ()
+    parts: Mapping[str, tuple[float, ...]] = attrs.field(factory=dict, eq=False, repr=False)
+    seconds: Mapping[str, float] = attrs.field(factory=dict, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         if len(self.ids) != len(self.scores):
@@ -454,6 +465,12 @@ class Ranking:
                 f"A Ranking has a score for every id, got {len(self.ids)} ids, "
                 f"{len(self.scores)} scores."
             )
+        for step, values in self.parts.items():
+            if len(values) != len(self.ids):
+                raise InputError(
+                    f"A Ranking has a value of each step for every id, got {len(self.ids)} ids, "
+                    f"{len(values)} values of {clip(step)}."
+                )
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -499,11 +516,18 @@ HitField = Literal["text", "title"]
 class SearchHit:
     """One chunk that a search found.
 
-    score: never higher than that of the hit before it, on any page, unless hits are ordered by a
-    field. Scores can be compared within
-    one answer only. In a hybrid answer a score is from 0 to 1, and 0.5 is the middle of the
-    candidates; in a text answer it is the BM25 score, in a vector answer the cosine similarity,
-    from -1 to 1. A plugin that fuses or reranks may use other scores, or another order.
+    score: how well it answers the query, from 0 (neither its meaning nor its words) to 1, in every
+    mode; never higher than that of the hit before it, on any page, unless hits are ordered by a
+    field. It does not depend on the other candidates, but for one thing: hits whose order differs
+    from that of their scores share the mean of these. It is
+    1 - (1 - meaning) * (1 - wording) * (1 - title). meaning: the square of the cosine. wording:
+    1 - exp(-score / full), where score is that of full-text search, and full the one of an average
+    passage with every word of the query. title: the part of the title that the query covers, if the
+    title begins with it. With `Recency` it falls with age. Scores of two queries can be compared as
+    far as cosines of the embedding model can. A plugin that fuses or reranks may use other scores,
+    or another order.
+    parts: by step, what it added to the sum that decides the order; for "recency", what the score
+    was multiplied with. {} if the fusion does not say.
     ranks: its place in the ranking of each retriever that returned it, from 1. scores: the score
     that each of these retrievers gave it.
     metadata: of the document. updated_at: when the document was last changed, in ISO 8601; "" if
@@ -526,6 +550,7 @@ class SearchHit:
     kind: Kind = "text"
     metadata: Mapping[str, Value] = attrs.field(default=_EMPTY, hash=False)
     updated_at: str = ""
+    parts: Mapping[str, float] = attrs.field(factory=dict, hash=False)
     marker: Marker | None = attrs.field(default=None, repr=False, eq=False)
 
     @property
@@ -615,7 +640,8 @@ class SearchResults(Sequence[SearchHit]):
     whether the answer is less complete than it was asked for. reason: why; "" if it is not
     degraded.
     timings: milliseconds for each step ("embed", "retrieve", "fuse", "fetch", "rerank", "total"),
-    for each retriever of a plugin ("retrieve by NAME", a part of "retrieve"), and for each
+    for each retriever of a plugin ("retrieve by NAME", a part of "retrieve"), for steps of the
+    fusion ("fuse by STEP", such as "fuse by feedback"; a part of "fuse"), and for each
     middleware ("middleware NAME", without the searches that it made).
 
     total: how many documents match, on all pages together; None if it was not asked for. In a text

@@ -72,7 +72,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from semantic_core.protocols import Analyser, Scores
-    from semantic_core.types import Vector
+    from semantic_core.types import Vector, Vectors
 
     Direction = NDArray[np.float64]
     """float64, shape (dimensions,), length 1."""
@@ -386,6 +386,17 @@ class MemoryStore:
             scores.append(np.nan if row is None else _cosine(row.entry, query))
         return np.array(scores, dtype=np.float32)
 
+    def vectors(self, ids: Sequence[ChunkId]) -> Vectors:
+        """See `ChunkVectors.vectors`."""
+        import numpy as np
+
+        found = np.full((len(ids), self._space.dimensions), np.nan, dtype=np.float32)
+        for place, id in enumerate(ids):
+            _, row = self._row(id)
+            if row is not None and row.entry.vector is not None:
+                found[place] = row.entry.vector
+        return found
+
     def words(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `TextSearch.words`.
 
@@ -412,6 +423,17 @@ class MemoryStore:
                 of_tenant[tenant] = self._bm25(text, tenant)
             scores.append(np.nan if row is None else of_tenant[tenant](row))
         return np.array(scores, dtype=np.float64)
+
+    def full_score(self, text: str, tenant: str = "") -> float:
+        """See `TextScale.full_score`."""
+        analyser = self._reading().analyser
+        self._check_tenant(tenant)
+        repeats = Counter(_wanted(text, analyser))
+        rows = self._rows(Scope(tenant))
+        full = 0.0
+        for word in list(repeats)[:MOST_WORDS]:
+            full += _idf(word, rows) * min(MOST_REPEATS, repeats[word])
+        return full
 
     def count(self, text: str, scope: Scope) -> int:
         """See `TextCounts.count`."""
@@ -817,11 +839,7 @@ class MemoryStore:
         average = sum(row.words.total() for row in rows) / max(1, len(rows))
         weights: dict[str, float] = {}
         for word in list(repeats)[:MOST_WORDS]:
-            holders = sum(word in row.words for row in rows)
-            idf = 0.0
-            if holders:
-                idf = max(LEAST_IDF, log((len(rows) - holders + 0.5) / (holders + 0.5)))
-            weights[word] = idf * min(MOST_REPEATS, repeats[word])
+            weights[word] = _idf(word, rows) * min(MOST_REPEATS, repeats[word])
 
         def score(row: _Row) -> float:
             total = 0.0
@@ -903,6 +921,12 @@ def _wanted(text: str, analyser: Analyser | None) -> list[str]:
     if analyser is None:
         return _words(text)
     return [token.term for token in analyser.query_tokens(text)]
+
+
+def _idf(word: str, rows: Sequence[_Row]) -> float:
+    """The weight of a word in BM25: the fewer rows contain it, the more."""
+    holders = sum(word in row.words for row in rows)
+    return max(LEAST_IDF, log((len(rows) - holders + 0.5) / (holders + 0.5)))
 
 
 def _holds(stored: _Stored, term: TextTerm) -> bool:

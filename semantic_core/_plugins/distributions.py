@@ -38,6 +38,9 @@ _OUR_PLUGINS = {
     "mcp": ("mcp", "mcp"),
     "openai": ("openai", "openai"),
     "audit": ("audit", "audit"),
+    "onnx": ("onnx", "onnx"),
+    "sentence-transformers": ("onnx", "onnx"),
+    "use": ("use", "use"),
     "wagtail": ("wagtail", "wagtail"),
 }
 """Extra of the kernel that installs it, and plugin that offers it, by the name users ask for."""

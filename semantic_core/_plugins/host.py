@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Self
 import attrs
 
 from semantic_core._files import read_bytes, shown
-from semantic_core._plugins.builtin import candidates, read_text
+from semantic_core._plugins.builtin import read_text
 from semantic_core._plugins.commands import Commands, commands_of
 from semantic_core._plugins.contracts import (
     candidates_fault,
@@ -41,6 +41,7 @@ from semantic_core._plugins.discovery import (
 )
 from semantic_core._plugins.discovery import given as exactly
 from semantic_core._plugins.dispatch import Answer, HookDispatch
+from semantic_core._plugins.fusion import candidates
 from semantic_core._plugins.guard import Guard
 from semantic_core._plugins.life_cycle import LifeCycle, OpenFailed
 from semantic_core._plugins.middleware import HOOK as MIDDLEWARE
@@ -490,9 +491,10 @@ class Plugins:
         if answer is None:
             raise HookFailed("No plugin fuses rankings.")
         fused = answer.value
-        fault = ranking_fault(fused, set(candidates(rankings)))
-        if fault:
-            raise answer.wrong("semantic_fuse", None, fault)
+        if self._is_foreign(answer):
+            fault = ranking_fault(fused, set(candidates(rankings)))
+            if fault:
+                raise answer.wrong("semantic_fuse", None, fault)
         return fused  # type: ignore[no-any-return]
 
     def rerank(

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 
 def results_json(results: SearchResults, *, explain: bool = False) -> dict[str, Any]:
-    """A search result. explain: add each retriever's score, and the reasons in words, to every hit.
+    """A search result. explain: add each retriever's score, what each step of the ranking added,
+    and the reasons in words, to every hit.
 
     "reason" is present if the result is degraded, "did_you_mean" and "corrected" if there is one.
     """
@@ -67,6 +68,7 @@ def hit_json(hit: SearchHit, *, explain: bool = False) -> dict[str, Any]:
     }
     if explain:
         answer["scores"] = dict(hit.scores)
+        answer["parts"] = dict(hit.parts)
         answer["explain"] = list(hit.explain())
     return answer
 

@@ -52,7 +52,8 @@ def hit_texts(
 ) -> Iterator[Text]:
     """The lines of all hits, with a blank line between two hits.
 
-    first: number of the first hit. explain: add the score of each retriever, and the metadata.
+    first: number of the first hit. explain: add the score of each retriever, the steps of the
+    ranking, and the metadata.
     neighbours: the chunks before and after a hit, by its position in the results; passages are then
     shown whole.
     """
@@ -74,9 +75,13 @@ def hit_texts(
             yield from _indented(_all_wrapped(_explained(hit), room), indent)
 
 
-def summary(results: SearchResults, *, width: int) -> Iterator[Text]:
+FUSE_BY = "fuse by "
+"""Beginning of the names of times that are parts of the fusion."""
+
+
+def summary(results: SearchResults, *, width: int, explain: bool = False) -> Iterator[Text]:
     """What was searched for instead of the query; the number of hits, the mode and the time of each
-    step; then why a result is degraded.
+    step; then why a result is degraded. explain: with the steps of the fusion.
     """
     if results.corrected is not None:
         asked = f"“{visible(results.query)}”"
@@ -85,7 +90,10 @@ def summary(results: SearchResults, *, width: int) -> Iterator[Text]:
     if results.did_you_mean is not None:
         yield from _wrapped(Text(f"Did you mean “{visible(results.did_you_mean)}”?"), width)
     parts = [counted(len(results), "hit"), f"{results.mode} search"]
-    time = _time(results.timings)
+    timings = results.timings
+    if not explain:
+        timings = {step: spent for step, spent in timings.items() if not step.startswith(FUSE_BY)}
+    time = _time(timings)
     if time:
         parts.append(time)
     yield from packed(parts, width)
@@ -155,8 +163,8 @@ def packed(parts: Sequence[str], room: int) -> list[Text]:
 
 
 def _explained(hit: SearchHit) -> list[Text]:
-    """A line for each retriever that found the hit, one for the words of the query that it has, and
-    one for the metadata.
+    """A line for each retriever that found the hit, one for the words of the query that it has, one
+    for what each step of the ranking added, and one for the metadata.
     """
     names = {source: visible(source) for source in hit.ranks}
     wide = max(map(len, names.values()), default=0)
@@ -166,6 +174,9 @@ def _explained(hit: SearchHit) -> list[Text]:
         lines.append(Text(f"{names[source].ljust(wide)}  rank {rank:>4,}  score {score}", QUIET))
     for line in hit.explain()[len(hit.ranks) :]:
         lines.append(Text(visible(line), QUIET))
+    if hit.parts:
+        added = ", ".join(f"{step} {value:+.2f}" for step, value in hit.parts.items())
+        lines.append(Text(visible(f"ranking: {added}; score {hit.score:.3f}"), QUIET))
     if hit.metadata:
         pairs = [f"{key}={_value(value)}" for key, value in hit.metadata.items()]
         lines.append(Text(visible(", ".join(pairs)), QUIET))

@@ -272,6 +272,7 @@ def _index(settings: Settings, db: str | None, repair: bool) -> Iterator[Finding
             with SemanticCore.from_config(path=db) as core:
                 yield from _guarded("index", _store, core, file, repair)
                 yield from _guarded("embedder", _embedder, core)
+                yield from _guarded("coverage", _coverage, core)
     except (PluginBroken, PluginConflict):
         # The check of the plugins has reported this already.
         message = "index and embedder were not checked: a plugin that the settings name is not used"
@@ -290,6 +291,7 @@ def _application(app: str, repair: bool) -> Iterator[Finding]:
             file = None if path is None else Path(path)
             yield from _guarded("index", _store, core, file, repair)
         yield from _guarded("embedder", _embedder, core)
+        yield from _guarded("coverage", _coverage, core)
         yield from _guarded("models", _models, core, app)
 
 
@@ -401,3 +403,12 @@ def _embedder(core: SemanticCore) -> Iterator[Finding]:
     vector = core.embedder.embed_query("Is anyone there?")
     seconds = perf_counter() - started
     yield Finding("embedder", "ok", f"{model} works: {len(vector)} numbers in {seconds:.2f} s")
+
+
+def _coverage(core: SemanticCore) -> Iterator[Finding]:
+    """Whether the embedder covers the languages of the texts."""
+    from semantic_core.cli._coverage import uncovered
+
+    found = uncovered(core)
+    if found is not None:
+        yield Finding("coverage", "note", found.message, found.remedy)

@@ -213,6 +213,7 @@ def _ingest(
                 finished = _finished(progress, reading.total, "Stopped")
                 error.hint = f"{error.hint} {finished}".strip()
             raise
+        warning = _coverage_text(core, where) if report.added or report.updated else ""
     failed = (*reading.failed, *report.failed)
     report = attrs.evolve(report, removed=report.removed + removed, failed=failed)
     if as_json:
@@ -223,7 +224,17 @@ def _ingest(
         _write_report(report, reading, where.collection, mode)
         _write_skipped(skipped)
     _note_as_text(reading)
+    if warning:
+        note(fitted(warning))
     return report.complete if mode == "sync" else not report.failed
+
+
+def _coverage_text(core: SemanticCore, where: _Where) -> str:
+    """What the embedder does not cover of the collection, and what to do; "" if it covers it."""
+    from semantic_core.cli._coverage import uncovered
+
+    found = uncovered(core, [where.collection], where.tenant or "")
+    return f"{found.message}. {found.remedy}" if found is not None else ""
 
 
 def _refuse_replacing(store: Store, files: Sequence[FoundFile], where: _Where) -> None:

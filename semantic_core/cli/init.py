@@ -1,4 +1,5 @@
-"""``semantic-core init``: write a settings file that explains every setting.
+"""``semantic-core init``: write a settings file that explains every setting, with an embedder for
+the languages of the texts.
 
 Tested by tests/cli/test_setup.py.
 """
@@ -6,14 +7,16 @@ Tested by tests/cli/test_setup.py.
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from semantic_core._config import FILE
+from semantic_core._config import DEFAULT_EMBEDDER, FILE
 from semantic_core.cli._options import common
-from semantic_core.cli._output import visible, write, write_json
-from semantic_core.errors import ConfigError
+from semantic_core.cli._output import is_terminal, note, visible, write, write_json
+from semantic_core.errors import ConfigError, InputError
 from semantic_core.types import INDEX_FILE
 
 TEMPLATE = """\
@@ -28,7 +31,11 @@ path = {path}
 # The store, and the embedder (embedding model). Vectors of different embedders cannot be compared:
 # after a change of the embedder, ingest the documents into a new index.
 # store = "sqlite"
-# embedder = "wordllama"        # or "none": full-text search only
+{embedder}        # or "none": full-text search only
+
+# Languages of the texts, as ISO 639 codes, and what splits texts into the terms of full-text search.
+{languages}
+# analyser = "languages"        # or "words", which knows no language
 
 # Whether a new index separates tenants. An existing index keeps its setting.
 # multi_tenant = false
@@ -75,24 +82,89 @@ path = {path}
 """  # noqa: E501
 
 
+ENGLISH_EMBEDDER = DEFAULT_EMBEDDER
+"""What is proposed for texts in English."""
+MULTILINGUAL_EMBEDDER = "use"
+"""What is proposed for texts in other languages."""
+MULTILINGUAL = frozenset(
+    ("ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "th", "tr", "zh")
+)
+"""The languages it was made for."""
+
+
 @click.command()
 @click.option("--force", is_flag=True, help="Overwrite an existing settings file.")
+@click.option(
+    "--languages",
+    metavar="CODES",
+    help="Languages of your texts, for example en,de: they decide which embedder is set.",
+)
 @common
-def init(force: bool, as_json: bool, db: str | None) -> None:
+def init(force: bool, languages: str | None, as_json: bool, db: str | None) -> None:
     """Write semantic-core.toml, with a comment for every setting, to this folder.
 
-    --db sets the path of the index in it.
+    In a terminal it asks for the languages of your texts, and sets an embedder that was made for
+    them: wordllama for English, use for others. --db sets the path of the index.
     """
     file = Path(FILE)
     if (file.exists() or file.is_symlink()) and not force:
         raise ConfigError(
             f"{FILE} already exists and was not changed.", hint="Overwrite it with --force."
         )
-    _write_atomically(file, TEMPLATE.format(path=_quoted(db or INDEX_FILE)))
+    codes = _languages(languages, asks=not as_json)
+    embedder = MULTILINGUAL_EMBEDDER if set(codes) - {"en"} else ENGLISH_EMBEDDER
+    _write_atomically(file, _settings(db or INDEX_FILE, codes, embedder))
+    install = _install_command(embedder) if codes else ""
     if as_json:
-        write_json({"created": str(file.resolve())})
-    else:
-        write(f"Wrote {visible(file.resolve())}. Next: semantic-core ingest FOLDER")
+        answer: dict[str, object] = {"created": str(file.resolve())}
+        if codes:
+            answer |= {"languages": list(codes), "embedder": embedder, "install": install}
+        write_json(answer)
+        return
+    write(f"Wrote {visible(file.resolve())}.")
+    if codes:
+        write(f"Embedder for {', '.join(codes)}: {embedder}.")
+    uncovered = sorted(set(codes) - MULTILINGUAL)
+    if uncovered:
+        note(
+            f"It was not made for {', '.join(uncovered)}: full-text search finds more there. The "
+            "plugin semantic-core-onnx runs a model of your own."
+        )
+    steps = [install] if install else []
+    write(f"Next: {', then '.join([*steps, 'semantic-core ingest FOLDER'])}")
+
+
+def _languages(given: str | None, *, asks: bool) -> tuple[str, ...]:
+    """The languages that were given or, in a terminal, are answered; () if there are none."""
+    from semantic_core._validation import check_languages
+
+    if given is None:
+        if not (asks and is_terminal(sys.stdin)):
+            return ()
+        question = "Languages of your texts, as ISO 639 codes such as en,de"
+        given = click.prompt(question, default="en", err=True)
+    codes = [code.strip() for code in given.split(",") if code.strip()]
+    if not codes:
+        raise InputError("--languages names no language.", hint="For example --languages en,de.")
+    return check_languages(codes)
+
+
+def _settings(path: str, codes: Sequence[str], embedder: str) -> str:
+    """The text of the file. Without languages nothing is set but the path."""
+    mark = "" if codes else "# "
+    listed = ", ".join(f'"{code}"' for code in codes or ("en",))
+    return TEMPLATE.format(
+        path=_quoted(path),
+        embedder=f'{mark}embedder = "{embedder}"',
+        languages=f"{mark}languages = [{listed}]",
+    )
+
+
+def _install_command(embedder: str) -> str:
+    """The command that installs this embedder of ours; "" if it is installed."""
+    from semantic_core._plugins.distributions import home_of, installs, version_of
+
+    return "" if version_of(home_of(embedder)) else installs(embedder)
 
 
 def _quoted(text: str) -> str:

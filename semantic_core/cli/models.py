@@ -48,6 +48,7 @@ def reindex(
 
     Search keeps working. Unchanged text is not embedded again. An interrupted run is continued.
     """
+    from semantic_core.cli._coverage import uncovered
     from semantic_core.cli._records import report_json
 
     with application(app) as core:
@@ -59,12 +60,15 @@ def reindex(
             with row_progress() as progress:
                 report = adapter.reindex(progress=progress, resume=not restart)
             reports[adapter.declaration.collection] = report
+        warning = uncovered(core, list(reports))
     if as_json:
         write_json({name: report_json(report) for name, report in reports.items()})
     else:
         for name, report in reports.items():
             write(f"{visible(name)}: {report_text(report)}.")
             note_failures(report)
+    if warning is not None:
+        note(f"{warning.message}. {warning.remedy}")
     if not all(report.complete for report in reports.values()):
         context.exit(GAP)
 

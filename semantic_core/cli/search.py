@@ -57,6 +57,12 @@ Neighbours = dict[int, tuple[list["StoredChunk"], list["StoredChunk"]]]
 @tenant_option
 @as_option
 @click.option(
+    "--min-score",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    help="Leave out hits with a lower score; 0 to 1.",
+)
+@click.option(
     "--syntax",
     type=click.Choice(SYNTAXES),
     default="plain",
@@ -80,7 +86,10 @@ Neighbours = dict[int, tuple[list["StoredChunk"], list["StoredChunk"]]]
 @click.option(
     "--explain",
     is_flag=True,
-    help="Show rank and score by retriever, words found, and metadata, for each hit.",
+    help=(
+        "Show rank and score by retriever, words found, steps of the ranking and metadata, for "
+        "each hit."
+    ),
 )
 @click.option(
     "--chunks", is_flag=True, help="Find all passages, not only the best one of each document."
@@ -101,6 +110,7 @@ def search(
     collections: tuple[str, ...],
     tenant: str | None,
     who: dict[str, str],
+    min_score: float,
     syntax: Syntax,
     fields: tuple[str, ...],
     typos: Typos,
@@ -127,6 +137,7 @@ def search(
             where=where,
             collections=collections or None,
             context=who,
+            min_score=min_score,
             syntax=syntax,
             fields=fields,
             typos=typos,
@@ -146,15 +157,17 @@ def search(
         write(render(*shown, width=width) + "\n")
     else:
         restricted = where is not None or bool(collections)
-        advice = _suggestion(empty, offset, restricted, mode)
+        advice = _suggestion(empty, offset, restricted, mode, min_score)
         write(fitted(f"Nothing found for “{visible(results.query)}”. {advice}") + "\n")
-    write(render(*summary(results, width=width), width=width))
+    write(render(*summary(results, width=width, explain=explain), width=width))
 
 
-def _suggestion(empty: bool, offset: int, restricted: bool, mode: str) -> str:
+def _suggestion(empty: bool, offset: int, restricted: bool, mode: str, min_score: float) -> str:
     """What to try after a search without hits. restricted: by --where or --collection."""
     if empty:
         return "The index is empty: add files with semantic-core ingest FOLDER."
+    if min_score:
+        return "Try a lower --min-score."
     if offset:
         return f"There may be fewer than {offset + 1:,} hits: try without --offset."
     if restricted:

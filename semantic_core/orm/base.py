@@ -53,6 +53,7 @@ from semantic_core.orm.scan import add_changes
 from semantic_core.orm.sync import IndexStatus, SyncCoordinator, coordinator_of
 from semantic_core.orm.tables import Execute
 from semantic_core.orm.triggers import Capture, trigger_spec
+from semantic_core.ranking import RankingOptions
 from semantic_core.types import (
     INDEX_FILE,
     WORDS_ONLY,
@@ -283,6 +284,8 @@ class BaseORMAdapter(AdapterContract):
         facets: Sequence[str] | Mapping[str, int] | None = None,
         order_by: str | None = None,
         passages: Passages = "best",
+        min_score: float = 0.0,
+        ranking: RankingOptions | Mapping[str, Any] | None = None,
         syntax: Syntax = "plain",
         typos: Typos = "suggest",
     ) -> ModelResults[Any]:
@@ -293,8 +296,9 @@ class BaseORMAdapter(AdapterContract):
         tenant whose rows are searched, for an index with tenants. fresh: first process pending
         changes, for at most `timeout` seconds; the text of committed rows is found even while the
         embedder is unavailable. context: for the plugins, such as ``{"user": request.user}``, see
-        `SemanticCore.search`. syntax, typos: see there; the metadata_fields may stand before a
-        colon.
+        `SemanticCore.search`. min_score, ranking, syntax, typos: see there. Weights of fields in a
+        declaration are boosts, unless `ranking` names others; the metadata_fields may stand before
+        a colon.
         Rows that were deleted, or no longer belong into the index, are skipped, and the next best
         rows fill the limit.
 
@@ -327,6 +331,8 @@ class BaseORMAdapter(AdapterContract):
                 facets=None if seen else facets,
                 order_by=order_by,
                 passages=passages,
+                min_score=min_score,
+                ranking=self.declaration.ranking(ranking),
                 syntax=syntax,
                 fields=tuple(self.declaration.metadata_fields),
                 typos="ignore" if seen and typos == "suggest" else typos,

@@ -34,6 +34,7 @@ import attrs
 from semantic_core._validation import INT64, Value, check_name, clip, iso_text
 from semantic_core.errors import ConfigError, InputError
 from semantic_core.orm.tables import Table
+from semantic_core.ranking import MOST_BOOST, RankingOptions, check_boost
 from semantic_core.types import Document, Ref
 
 FieldPath = str | Callable[[Any], object]
@@ -52,6 +53,8 @@ OrderKey = Callable[[Any], object]
 
 DEFAULT_NAME = "search"
 """The usual attribute of an index. Its collection then has the name of the table."""
+WEIGHT = "^"
+"""Stands between a field and its weight."""
 TITLE = "title"
 """The source field that is the title, unless the declaration names another."""
 
@@ -352,6 +355,51 @@ def _fingerprint_of(value: Any) -> object:
     return [_stable_text(value), _source(called) if isinstance(called, FunctionType) else ""]
 
 
+def _weighted(fields: tuple[FieldPath, ...]) -> tuple[tuple[FieldPath, ...], dict[str, float]]:
+    """The fields without their weights, and the weights by field. Raises ConfigError."""
+    names: list[FieldPath] = []
+    weights: dict[str, float] = {}
+    for field in fields:
+        if callable(field) or WEIGHT not in field:
+            names.append(field)
+            continue
+        name, _, written = field.partition(WEIGHT)
+        try:
+            weights[name] = check_boost(f"The field {clip(field)}", float(written))
+        except (ValueError, InputError) as error:
+            raise ConfigError(
+                f"The weight of a field must be a number above 0 and at most {MOST_BOOST:g}, got "
+                f"{clip(field)}.",
+                hint='Write source_fields=["title^3", "content"].',
+            ) from error
+        names.append(name)
+    return tuple(names), weights
+
+
+def _boosts(
+    weights: Mapping[str, float], title: FieldPath | None, metadata: Mapping[str, FieldPath]
+) -> dict[str, float]:
+    """The weights by what a search knows of a document: its title and its metadata."""
+    boosts: dict[str, float] = {}
+    for field, weight in weights.items():
+        names = [name for name, path in metadata.items() if path == field]
+        if field == title:
+            boosts[TITLE] = weight
+        elif names:
+            boosts[names[0]] = weight
+        else:
+            raise ConfigError(
+                f"The field {field!r} has a weight, but is neither the title nor in "
+                "metadata_fields; a search does not know where it stands in the text.",
+                hint=f"Name it in metadata_fields=[{field!r}] too, or as title_field.",
+            )
+    return boosts
+
+
+NO_CONTENT = ("boosts", "is_row", "is_column", "order_key", "fingerprint")
+"""Fields of a declaration that change no document."""
+
+
 @attrs.frozen
 class Declaration:
     """The declaration of one index of one model.
@@ -359,14 +407,15 @@ class Declaration:
     collection: of its documents; "" until an adapter names it after the table. name: of the
     attribute that declares the index. source_fields: the text, in this order, a blank line between
     them; names, dotted paths or callables that take the instance. title_field: the title; None
-    takes a source field called "title" if there are others. metadata_fields: what ``where`` can
-    filter by: a list, or {name: field}. condition: a callable that takes the instance; rows for
-    which it is false are not indexed. soft_delete: a field that is true (a date, a flag) if a row
-    counts as deleted. tenant: the field or callable that names the tenant of a row. watch_fields:
-    columns that callables read; without it triggers capture changes of every column if there are
-    callables. version: increase it when a callable gives other values though its own source is the
-    same. is_row, is_column: distinguish rows and columns from other values; order_key: see
-    `OrderKey`; adapters supply all three.
+    takes a source field called "title" if there are others. boosts: by "title" or the name of a
+    metadata field, how much it counts, see `RankingOptions`; they change no document.
+    metadata_fields: what ``where`` can filter by: a list, or {name: field}. condition: a callable
+    that takes the instance; rows for which it is false are not indexed. soft_delete: a field that
+    is true (a date, a flag) if a row counts as deleted. tenant: the field or callable that names
+    the tenant of a row. watch_fields: columns that callables read; without it triggers capture
+    changes of every column if there are callables. version: increase it when a callable gives other
+    values though its own source is the same. is_row, is_column: distinguish rows and columns from
+    other values; order_key: see `OrderKey`; adapters supply all three.
     """
 
     collection: str
@@ -381,6 +430,7 @@ class Declaration:
     media_type: str
     language: str | None
     version: int
+    boosts: Mapping[str, float] = attrs.field(factory=dict, hash=False)
     is_row: IsRow = attrs.field(default=never, eq=False, repr=False)
     is_column: IsColumn = attrs.field(default=unknown, eq=False, repr=False)
     order_key: OrderKey = attrs.field(default=itself, eq=False, repr=False)
@@ -396,7 +446,7 @@ class Declaration:
     def _computed_fingerprint(self) -> str:
         values: dict[str, Any] = {}
         for field in attrs.fields(Declaration):
-            if field.name not in ("is_row", "is_column", "order_key", "fingerprint"):
+            if field.name not in NO_CONTENT:
                 values[field.name] = getattr(self, field.name)
         text = json.dumps(values, default=_fingerprint_of, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -418,20 +468,28 @@ class Declaration:
         language: str | None = None,
         version: int = 1,
     ) -> Declaration:
-        """Create a declaration from checked arguments. Raises ConfigError."""
+        """Create a declaration from checked arguments.
+
+        A weight may follow the name of a source field or of the title, as in "title^3". The field
+        has to be the title, or to be in metadata_fields as well. Raises ConfigError.
+        """
         check_name("A collection", collection, empty=True)
-        sources = _listed("source_fields", source_fields)
+        sources, weights = _weighted(_listed("source_fields", source_fields))
+        if title_field is not None:
+            (title_field,), of_title = _weighted((title_field,))
+            weights |= of_title
         if not sources and title_field is None:
             raise ConfigError("source_fields is empty; an index needs a field to search in.")
         if title_field is None and TITLE in sources and len(sources) > 1:
             title_field = TITLE
             sources = tuple(field for field in sources if field != TITLE)
+        named = _named(metadata_fields)
         return cls(
             collection=collection,
             name=name,
             source_fields=sources,
             title_field=title_field,
-            metadata_fields=_named(metadata_fields),
+            metadata_fields=named,
             condition=condition,
             soft_delete=soft_delete,
             tenant=tenant,
@@ -439,7 +497,18 @@ class Declaration:
             media_type=media_type,
             language=language,
             version=version,
+            boosts=_boosts(weights, title_field, named),
         )
+
+    def ranking(
+        self, given: RankingOptions | Mapping[str, Any] | None
+    ) -> RankingOptions | Mapping[str, Any] | None:
+        """The `ranking` of a search of this index, with its boosts unless others are given."""
+        if not self.boosts or isinstance(given, RankingOptions):
+            return given
+        if given is None:
+            return {"boosts": self.boosts}
+        return {"boosts": self.boosts, **given} if isinstance(given, Mapping) else given
 
     def named_after(self, table: Table) -> Declaration:
         """The declaration with a collection: its own, or the table's name, with the part of the

@@ -32,8 +32,10 @@ class SemanticIndex(_ClassMethod):
     """An index of a model, declared on it; ``Model.search("...")`` then finds its rows.
 
     source_fields: the fields whose text is searched, in order: names, dotted paths through related
-    rows ("author.name"), or callables that take the instance. title_field: the field with the title
-    of a row; None takes a source field called "title". metadata_fields: what ``where`` can filter
+    rows ("author.name"), or callables that take the instance. A weight may follow a name, as in
+    "title^3": passages count more if that field contains the query's words; the field has to be the
+    title, or to be in metadata_fields as well. title_field: the field with the title of a row; None
+    takes a source field called "title". metadata_fields: what ``where`` can filter
     by, a list or {name: field}; a foreign key gives the key of the related row. condition: a
     callable that takes the instance; rows for which it is false are not indexed.
     soft_delete: a field that is true if a row counts as deleted. tenant: the field or callable that

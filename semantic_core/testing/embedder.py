@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from semantic_core.protocols import Embedder
-from semantic_core.testing.check import Check, checks_in, expect, same
+from semantic_core.protocols import CoversTexts, Embedder
+from semantic_core.testing.check import Check, checks_in, expect, same, skip
 from semantic_core.testing.strategies import ODD_TEXTS
 from semantic_core.types import Space, Vector, Vectors
 
@@ -272,3 +272,26 @@ def near_is_near(make_embedder: MakeEmbedder) -> None:
     }.items():
         best = int(np.argmax(rows @ embedder.embed_query(query)))
         same(TEXTS[best][:40], TEXTS[wanted][:40], f"passage nearest to {query!r}")
+
+
+@Check
+def coverage_is_a_share_of_each_text(make_embedder: MakeEmbedder) -> None:
+    """`coverage` gives a number from 0 to 1 for each text, in their order, the same alone and
+    together with others; 1 for a text without letters. Languages are ISO 639-1 codes.
+    """
+    embedder = make_embedder()
+    if not isinstance(embedder, CoversTexts):
+        skip("This embedder does not say how well it covers texts.")
+    for language in embedder.languages:
+        is_code = isinstance(language, str) and len(language) == 2 and language.islower()
+        expect(is_code, f"languages: expected codes such as 'en', found {language!r}.")
+    texts = [*TEXTS, *ODD_TEXTS]
+    shares = [float(share) for share in embedder.coverage(texts)]
+    same(len(shares), len(texts), "coverage: number of shares")
+    for text, share in zip(texts, shares, strict=True):
+        what = f"coverage of {text[:30]!r}"
+        expect(0 <= share <= 1, f"{what}: expected a number from 0 to 1, found {share!r}.")
+        same([float(alone) for alone in embedder.coverage([text])], [share], f"{what} alone")
+        if not any(map(str.isalpha, text)):
+            same(share, 1.0, f"{what}, which has no letters")
+    same(list(embedder.coverage([])), [], "coverage of no texts")

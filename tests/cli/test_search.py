@@ -101,7 +101,7 @@ def test_the_json_of_a_search_has_exactly_these_keys(index: Path) -> None:
     for hit in found["hits"]:
         assert set(hit) == HIT_KEYS
     explained = answer(index, "search", "how to repeat something", "--explain")
-    assert set(explained["hits"][0]) == HIT_KEYS | {"scores", "explain"}
+    assert set(explained["hits"][0]) == HIT_KEYS | {"scores", "parts", "explain"}
     assert set(explained["hits"][0]["scores"]) == set(explained["hits"][0]["ranks"])
 
 
@@ -122,6 +122,26 @@ def test_a_person_reads_title_headings_passage_and_place(index: Path) -> None:
     assert "words #" in result.stdout
     assert "1 hit · hybrid search · " in result.stdout.splitlines()[-1]
     assert "\x1b" not in result.stdout
+
+
+def test_hits_below_the_least_score_are_left_out(index: Path) -> None:
+    everything = answer(index, "search", "repeat statements")["hits"]
+    least = everything[0]["score"] - 0.001
+    kept = answer(index, "search", "repeat statements", "--min-score", str(least))["hits"]
+    assert [hit["key"] for hit in kept] == [everything[0]["key"]]
+    nothing = call(index, "search", "quantum chromodynamics", "--min-score", "0.9")
+    assert "Try a lower --min-score." in nothing.stdout
+    assert call(index, "search", "x", "--min-score", "2").exit_code == 2
+
+
+def test_explain_shows_what_each_step_of_the_ranking_added(index: Path) -> None:
+    shown = call(index, "search", "how to repeat something", "--explain").stdout
+    assert "ranking: vector +" in shown
+    assert "feedback" in shown
+    assert "fuse by" in shown
+    assert "fuse by" not in call(index, "search", "how to repeat something").stdout
+    explained = answer(index, "search", "how to repeat something", "--explain")
+    assert {"vector", "words"} <= set(explained["hits"][0]["parts"])
 
 
 def test_several_words_need_no_quotes(index: Path) -> None:

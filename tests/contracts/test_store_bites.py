@@ -587,6 +587,44 @@ class StatsCountPassages(MemoryStore):
 # --- stores: vectors ------------------------------------------------------------------------------
 
 
+@caught_by("vectors_of_chunks_are_those_of_their_passages")
+class VectorsZeroForTheMissing(MemoryStore):
+    def vectors(self, ids):
+        return np.nan_to_num(super().vectors(ids))
+
+
+@caught_by("vectors_of_chunks_are_those_of_their_passages")
+class VectorsInTheirOwnOrder(MemoryStore):
+    def vectors(self, ids):
+        return super().vectors(sorted(ids))
+
+
+@caught_by("vectors_of_chunks_are_those_of_their_passages")
+class VectorsInDoublePrecision(MemoryStore):
+    def vectors(self, ids):
+        return super().vectors(ids).astype(np.float64)
+
+
+@caught_by("vectors_of_chunks_are_those_of_their_passages")
+class VectorsThatTheCallerChanges(MemoryStore):
+    def vectors(self, ids):
+        kept = vars(self).setdefault("kept", {})
+        key = (self.revision(), tuple(ids))
+        if key not in kept:
+            kept[key] = super().vectors(ids)
+        return kept[key]
+
+
+@caught_by("vectors_of_chunks_are_those_of_their_passages")
+class VectorsOfAnEarlierState(MemoryStore):
+    def vectors(self, ids):
+        kept = vars(self).setdefault("kept", {})
+        for id, vector in zip(ids, super().vectors(ids), strict=True):
+            kept.setdefault(id, vector)
+        found = [kept[id] for id in ids] or np.empty((0, self.space.dimensions))
+        return np.array(found, dtype=np.float32)
+
+
 @caught_by("nearest_equals_brute_force")
 class DistanceInsteadOfScore(MemoryStore):
     def nearest(self, vector, limit, scope):
@@ -1073,6 +1111,34 @@ class ScoresNeedAVector(MemoryStore):
 class ScoresInSinglePrecision(MemoryStore):
     def score(self, ids, text):
         return super().score(ids, text).astype(np.float32)
+
+
+@caught_by("a_full_score_is_that_of_an_average_passage_with_every_word")
+class FullIsTheBestThereIs(MemoryStore):
+    """Then the best of poor candidates looks like a full match."""
+
+    def full_score(self, text, tenant=""):
+        return max(self.words(text, 10**6, Scope(tenant)).scores, default=0.0)
+
+
+@caught_by("a_full_score_is_that_of_an_average_passage_with_every_word")
+class FullCountsRepeatedWordsOnce(MemoryStore):
+    def full_score(self, text, tenant=""):
+        return super().full_score(" ".join(dict.fromkeys(_words(text))), tenant)
+
+
+@caught_by("a_full_score_is_that_of_an_average_passage_with_every_word")
+class FullWithoutAbsentWords(MemoryStore):
+    def full_score(self, text, tenant=""):
+        there = [word for word in _words(text) if self.words(word, 1, Scope(tenant)).ids]
+        return super().full_score(" ".join(there), tenant)
+
+
+@caught_by("a_full_score_is_that_of_an_average_passage_with_every_word")
+class FullOfAnEarlierState(MemoryStore):
+    def full_score(self, text, tenant=""):
+        remembered = vars(self).setdefault("remembered", {})
+        return remembered.setdefault(text, super().full_score(text, tenant))
 
 
 @caught_by("a_chunk_that_is_gone_has_no_score")
@@ -1882,6 +1948,47 @@ class TakesNothing(HashEmbedder):
 @caught_by("it_says_what_it_is")
 class SizeOfNoNumber(HashEmbedder):
     batch_size = True
+
+
+class Covering(HashEmbedder):
+    """Covers ASCII: what mutants of coverage are made from."""
+
+    languages = ("en",)
+
+    def coverage(self, texts):
+        return [self.share([letter for letter in text if letter.isalpha()]) for text in texts]
+
+    def share(self, letters):
+        return sum(map(str.isascii, letters)) / len(letters) if letters else 1.0
+
+
+@caught_by("coverage_is_a_share_of_each_text")
+class CoverageInPercent(Covering):
+    def share(self, letters):
+        return 100 * super().share(letters)
+
+
+@caught_by("coverage_is_a_share_of_each_text")
+class NothingIsNotCovered(Covering):
+    def share(self, letters):
+        return super().share(letters) if letters else 0.0
+
+
+@caught_by("coverage_is_a_share_of_each_text")
+class CoverageOfAllTogether(Covering):
+    def coverage(self, texts):
+        return [min(super().coverage(texts), default=1.0)] * len(texts)
+
+
+@caught_by("coverage_is_a_share_of_each_text")
+class CoverageOfTheFirst(Covering):
+    def coverage(self, texts):
+        return super().coverage(texts[:1])
+
+
+@caught_by("coverage_is_a_share_of_each_text")
+class LanguagesByName(Covering):
+    languages = ("English",)
 
 
 EMBEDDER_MUTANTS = [mutant for mutant in caught_by if mutant not in STORE_MUTANTS]

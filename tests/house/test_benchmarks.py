@@ -100,6 +100,19 @@ def test_store_compares_itself_with_bare_sqlite(real_text: Path, tmp_path: Path)
 
 
 @pytest.mark.slow
+def test_embedders_of_a_wheel_are_measured_beside_each_other(
+    real_text: Path, tmp_path: Path
+) -> None:
+    figures = measured("embedders", tmp_path)
+    for name in ("wordllama", "use"):
+        assert figures[f"{name}: passages /s"] > 0
+        assert figures[f"{name}: memory of a process MB"] > 20
+    for language in ("ru", "de", "zh"):
+        what = f"questions in {language} that find the passage in English of 20"
+        assert figures[f"use: {what}"] >= 18 > figures[f"wordllama: {what}"]
+
+
+@pytest.mark.slow
 def test_cold_starts_whole_processes(real_text: Path, tmp_path: Path) -> None:
     figures = measured("cold", tmp_path)
     assert figures["python -c pass ms"] > 0

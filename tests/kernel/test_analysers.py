@@ -151,6 +151,8 @@ class OwnWords(MemoryStore):
 def test_a_store_with_words_of_its_own_takes_no_analyser() -> None:
     store = OwnWords(opened().embedder.space)
     assert opened(store).search("anything").hits == ()
-    for options in ({"analyser": "words"}, {"languages": ["en"]}, {"reanalyse": True}):
+    # Languages are said for the embedder, too.
+    assert opened(store, plugins=["languages"], languages=["en"]).languages == ("en",)
+    for options in ({"analyser": "words"}, {"reanalyse": True}):
         with pytest.raises(ConfigError, match="OwnWords splits texts into words itself"):
             opened(store, plugins=["languages"], **options)

@@ -33,6 +33,7 @@ KEYS = [
     "batch",
     "ledger",
     "search_timeout",
+    "ranking",
 ]
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from semantic_core.errors import ConfigError
 from semantic_core.orm import SemanticIndex
 from semantic_core.orm.declaration import Declaration
 
@@ -189,3 +190,43 @@ def test_what_has_no_source_is_known_by_its_name(tmp_path: Path) -> None:
 def test_a_declaration_of_names_alone_keeps_its_fingerprint() -> None:
     declaration = Declaration.of("notes", ["title", "body"], metadata_fields=["stars"])
     assert declaration.fingerprint == "1f214e3f369fdaea"
+
+
+def test_a_weight_behind_a_field_is_a_boost_of_the_title_or_of_a_metadata_field() -> None:
+    declaration = Declaration.of(
+        "notes",
+        ["title^3", "sku^0.5", "text"],
+        metadata_fields={"number": "sku", "place": "place"},
+    )
+    assert declaration.boosts == {"title": 3.0, "number": 0.5}
+    assert (declaration.title_field, declaration.source_fields) == ("title", ("sku", "text"))
+    named = Declaration.of("notes", ["text"], title_field="name^2")
+    assert (named.title_field, named.boosts) == ("name", {"title": 2.0})
+
+
+def test_weights_change_no_document() -> None:
+    plain = Declaration.of("notes", ["title", "text"])
+    assert Declaration.of("notes", ["title^3", "text"]).fingerprint == plain.fingerprint
+
+
+@pytest.mark.parametrize(
+    "field", ["title^", "title^x", "title^0", "title^-1", "title^nan", "title^1e9"]
+)
+def test_a_weight_that_cannot_be_meant_is_refused(field: str) -> None:
+    with pytest.raises(ConfigError, match="The weight of a field must be a number above 0"):
+        SemanticIndex([field, "text"])
+
+
+def test_a_weight_of_a_field_that_a_search_does_not_know_is_refused() -> None:
+    with pytest.raises(ConfigError, match="neither the title nor in metadata_fields") as refused:
+        SemanticIndex(["title", "text^2"])
+    assert "metadata_fields=['text']" in str(refused.value)
+
+
+def test_a_search_of_a_weighted_index_gets_its_boosts_unless_others_are_given() -> None:
+    declaration = Declaration.of("notes", ["title^3", "text"])
+    assert declaration.ranking(None) == {"boosts": {"title": 3.0}}
+    recency = {"recency": {"half_life": 3}}
+    assert declaration.ranking(recency) == {"boosts": {"title": 3.0}, **recency}
+    assert declaration.ranking({"boosts": {}}) == {"boosts": {}}
+    assert Declaration.of("notes", ["title", "text"]).ranking(None) is None

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semantic_core import ChunkId, Ranking, Ref
-from semantic_core._plugins.builtin import OtherScores, fuse_scores
+from semantic_core._plugins.fusion import Evidence, fuse_scores
 
 IDS = [ChunkId(Ref("c", f"{number:03}"), 0) for number in range(30)]
 
@@ -24,7 +24,7 @@ def ranking(source: str, **scores: float) -> Ranking:
     )
 
 
-def known(**scores: Mapping[ChunkId, float]) -> OtherScores:
+def known(**scores: Mapping[ChunkId, float]) -> Evidence:
     """The scores of retrievers that can score what they did not return."""
 
     def true_scores(ranking: Ranking, others: Sequence[ChunkId]) -> list[float] | None:
@@ -32,7 +32,7 @@ def known(**scores: Mapping[ChunkId, float]) -> OtherScores:
             return None
         return [scores[ranking.source].get(id, nan) for id in others]
 
-    return true_scores
+    return Evidence(true_scores)
 
 
 def keys(fused: Ranking) -> list[str]:
@@ -40,9 +40,49 @@ def keys(fused: Ranking) -> list[str]:
 
 
 def test_a_single_retriever_keeps_its_order_and_is_shown_between_0_and_1() -> None:
-    fused = fuse_scores([ranking("vector", a=-0.01, b=-0.03)])
+    fused = fuse_scores([ranking("other", a=-0.01, b=-0.03)])
     assert keys(fused) == ["a", "b"]
     assert fused.scores == pytest.approx((1 / (1 + exp(-1)), 1 / (1 + exp(1))))
+
+
+def test_a_score_says_how_well_a_candidate_answers_whatever_the_others_are() -> None:
+    for cosine, others in ((0.9, {"b": 0.8}), (0.9, {"b": 0.1, "c": 0.05}), (0.2, {"b": 0.1})):
+        fused = fuse_scores([ranking("vector", a=cosine, **others)])
+        assert fused.scores[0] == pytest.approx(cosine**2)
+
+
+def test_words_count_by_the_part_of_the_query_that_was_found() -> None:
+    rankings = [ranking("words", a=8.0, b=2.0, c=0.0)]
+    full = fuse_scores(rankings, Evidence(full=8.0)).scores
+    assert full == pytest.approx((1 - exp(-1), 1 - exp(-0.25), 0.0))
+    little = fuse_scores(rankings, Evidence(full=80.0)).scores
+    assert little == pytest.approx((1 - exp(-0.1), 1 - exp(-0.025), 0.0))
+
+
+def test_candidates_whose_order_differs_from_their_scores_share_the_mean() -> None:
+    """The title decides that b is first, though a answers better."""
+    rankings = [ranking("vector", a=0.8, b=0.0, c=0.0), ranking("title", b=0.999)]
+    fused = fuse_scores([*rankings, ranking("words", a=1.0, b=0.9, c=0.0)], Evidence(full=1.0))
+    assert list(fused.scores) == sorted(fused.scores, reverse=True)
+
+
+def test_the_more_of_the_query_a_passage_contains_the_more_its_words_count() -> None:
+    """a is best by its words, b by its meaning."""
+    rankings = [
+        ranking("vector", b=0.9, c=0.5, d=0.4, a=0.3),
+        ranking("words", a=6.0, c=3.0, d=2.0, b=1.5),
+    ]
+    assert keys(fuse_scores(rankings, Evidence(full=60.0)))[0] == "b"
+    assert keys(fuse_scores(rankings, Evidence(full=3.0)))[0] == "a"
+
+
+def test_vectors_of_a_query_that_the_embedder_does_not_cover_count_less() -> None:
+    rankings = [
+        ranking("vector", b=0.9, c=0.5, d=0.4, a=0.3),
+        ranking("words", a=6.0, c=3.0, d=2.0, b=1.5),
+    ]
+    assert keys(fuse_scores(rankings, Evidence(full=60.0, coverage=1.0)))[0] == "b"
+    assert keys(fuse_scores(rankings, Evidence(full=60.0, coverage=0.0)))[0] == "a"
 
 
 def test_a_retriever_that_returns_one_candidate_counts_more_than_the_noise_of_the_other() -> None:
@@ -142,8 +182,8 @@ def test_equal_scores_are_ordered_by_chunk() -> None:
     assert keys(fused) == ["a", "b"]
 
 
-def test_the_only_candidate_stands_in_the_middle() -> None:
-    assert fuse_scores([ranking("vector", a=0.1), ranking("words", a=3.0)]).scores == (0.5,)
+def test_the_only_candidate_of_retrievers_of_plugins_stands_in_the_middle() -> None:
+    assert fuse_scores([ranking("one", a=0.1), ranking("other", a=3.0)]).scores == (0.5,)
 
 
 scores = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30)
@@ -170,11 +210,11 @@ def test_the_unit_and_the_zero_of_a_retrievers_scores_do_not_matter(
     values = sorted({round(value, 3) for value in values}, reverse=True)
     ids = tuple(IDS[: len(values)])
     other = Ranking(
-        "words", tuple(reversed(ids)), tuple(float(number) for number in range(len(ids), 0, -1))
+        "other", tuple(reversed(ids)), tuple(float(number) for number in range(len(ids), 0, -1))
     )
-    plain = fuse_scores([Ranking("vector", ids, tuple(values)), other])
+    plain = fuse_scores([Ranking("one", ids, tuple(values)), other])
     scaled = fuse_scores(
-        [Ranking("vector", ids, tuple(value * unit + zero for value in values)), other]
+        [Ranking("one", ids, tuple(value * unit + zero for value in values)), other]
     )
     by_id = dict(zip(scaled.ids, scaled.scores, strict=True))
     for id, score in zip(plain.ids, plain.scores, strict=True):

@@ -14,6 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from semantic_core import Space
+from semantic_core.coverage import coverage_of, words_of
 from semantic_core.errors import EmbedderError, InputError, TextInvalid
 from semantic_core_wordllama.wheel import INSTALL, TOKENIZER, WEIGHTS
 
@@ -54,6 +55,12 @@ def windows(text: str) -> Iterator[str]:
         yield text[start:end]
         start = end
     yield text[start:]
+
+
+LANGUAGES: Final = frozenset(("en",))
+"""ISO 639-1 codes of the languages the model was made for."""
+SCRIPTS: Final = ("Latin",)
+"""Scripts of these languages, as `semantic_core.coverage.SCRIPTS` names them."""
 
 
 class Tokens:
@@ -202,6 +209,11 @@ class WordLlamaEmbedder:
         return self._space
 
     @property
+    def languages(self) -> frozenset[str]:
+        """English: the model was made for nothing else."""
+        return LANGUAGES
+
+    @property
     def batch_size(self) -> int:
         """Number of passages that a call should contain; more are allowed."""
         return self._batch_size
@@ -232,6 +244,17 @@ class WordLlamaEmbedder:
         """
         vector: Vector = self._embed([text])[0]
         return vector
+
+    def coverage(self, texts: Sequence[str]) -> list[float]:
+        """How well each text is covered, from 0 to 1: see `coverage_of`. Reads the tokenizer, not
+        the weights. Languages in Latin script whose words have English parts seem covered.
+        """
+        tokens = self._loaded_tokens()
+        shares = []
+        for text in texts:
+            counted = ((word, len(tokens.of(word))) for word in words_of(text))
+            shares.append(coverage_of(counted, SCRIPTS))
+        return shares
 
     def _embed(self, texts: Sequence[str]) -> Vectors:
         import numpy as np

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from semantic_core_wordllama import WordLlamaEmbedder, open_wordllama
 
+from semantic_core.coverage import POORLY_COVERED
 from semantic_core.errors import InputError, TextInvalid
-from semantic_core.protocols import Embedder
+from semantic_core.protocols import CoversTexts, Embedder
 
 ABSTRACTS = {
     "wing": (
@@ -217,3 +218,25 @@ def test_what_is_not_text_is_refused(embedder: WordLlamaEmbedder) -> None:
         embedder.embed_query("half a pair: \ud83d")
     with pytest.raises(InputError, match="one str"):
         embedder.embed_documents("not a list")
+
+
+def test_english_is_covered_and_what_is_far_from_it_is_not(embedder: WordLlamaEmbedder) -> None:
+    assert isinstance(embedder, CoversTexts)
+    assert embedder.languages == {"en"}
+    english = [*ABSTRACTS.values(), *QUESTIONS.values(), "ALL IN CAPITALS", "12:30", ""]
+    assert min(embedder.coverage(english)) == 1.0
+    others = [
+        "Где находится библиотека, в которой читатели находят книги?",
+        "日本語の文章は空白で区切られていません。",
+        "Depo kapatıldığında her şeyi saklar ve bir belge aynı başvuruya sahip olanın yerini alır.",
+        "המאגר שומר הכול כשהוא נסגר",
+    ]
+    assert max(embedder.coverage(others)) < POORLY_COVERED
+    (mixed,) = embedder.coverage(["Метод search ищет документы, limit ограничивает число"])
+    assert 0.1 < mixed < 0.5
+
+
+def test_coverage_reads_no_weights() -> None:
+    embedder = open_wordllama()
+    embedder.coverage(["hello"])
+    assert (embedder._rows, embedder._table) == (None, None)

@@ -56,8 +56,9 @@ def store_checks(
             check(opener)
 
     The first opening of a name in a check must give an empty store. Checks of an ability that a
-    store does not have (`TextSearch`, `TextScores`, `TextCounts`, `Facets`, `FieldOrder`,
-    `TitleSearch`, `TextFilter`, `Vocabulary`, `VectorQueue`, `BatchQueue`, `Checkpoints`) are
+    store does not have (`TextSearch`, `TextScores`, `TextScale`, `TextCounts`, `Facets`,
+    `FieldOrder`, `TitleSearch`, `TextFilter`, `Vocabulary`, `ChunkVectors`, `VectorQueue`,
+    `BatchQueue`, `Checkpoints`) are
     skipped with the reason.
 
     persistent: whether opening a name again after `close` gives the same store with its contents;

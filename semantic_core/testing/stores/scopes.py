@@ -15,9 +15,11 @@ import numpy as np
 from semantic_core.errors import TenantRefused, TenantRequired
 from semantic_core.filters import Filter
 from semantic_core.protocols import (
+    ChunkVectors,
     Facets,
     FieldOrder,
     TextCounts,
+    TextScale,
     TextScores,
     TextSearch,
     TitleSearch,
@@ -211,6 +213,10 @@ def _calls(store: Any, tenant: str) -> dict[str, Callable[[], object]]:
         calls["words"] = partial(store.words, "zorbak", 10, scope)
     if isinstance(store, TextScores):
         calls["score"] = partial(store.score, each.ids, "zorbak")
+    if isinstance(store, TextScale):
+        calls["full_score"] = partial(store.full_score, "zorbak", tenant)
+    if isinstance(store, ChunkVectors):
+        calls["vectors"] = partial(store.vectors, each.ids)
     if isinstance(store, TextCounts):
         calls["count"] = partial(store.count, "zorbak", scope)
     if isinstance(store, Facets):

@@ -1,4 +1,5 @@
-"""Checks of scores of given chunks (`TextScores`) and of search by title (`TitleSearch`).
+"""Checks of scores of given chunks (`TextScores`), of their scale (`TextScale`), and of search by
+title (`TitleSearch`).
 
 Tested by tests/contracts/test_contract.py and tests/contracts/test_store_bites.py.
 """
@@ -13,7 +14,7 @@ import numpy as np
 from hypothesis import given
 
 from semantic_core.filters import Filter
-from semantic_core.protocols import TextScores, TitleSearch
+from semantic_core.protocols import TextScale, TextScores, TitleSearch
 from semantic_core.testing.check import Check, examples, expect, same, skip
 from semantic_core.testing.stores.samples import (
     EVERYTHING,
@@ -42,6 +43,14 @@ def text_scores_of(store: Any) -> TextScores:
     if isinstance(store, TextScores):
         return store
     return skip("This store does not score given chunks (it is no TextScores).")
+
+
+def text_scale_of(store: Any) -> TextScale:
+    """The store as a `TextScale`; skips the rule for a store without it."""
+    text_scores_of(store)
+    if isinstance(store, TextScale):
+        return store
+    return skip("This store does not know full scores (it is no TextScale).")
 
 
 def title_search_of(store: Any) -> TitleSearch:
@@ -131,6 +140,42 @@ def a_chunk_that_is_gone_has_no_score(open_store: OpenStore) -> None:
         asked = [*mine.ids, ChunkId(Ref("notes", "2"), 0)]
         found = missing(asked, "zorbak")
         same(found, [False, True, True], "score after an update: which chunks have NaN")
+
+
+@Check
+def a_full_score_is_that_of_an_average_passage_with_every_word(open_store: OpenStore) -> None:
+    """`full_score` is the score that `words` gives to a passage of average length which contains
+    each word once. A word that is repeated in the text counts as often as in `words`; one that no
+    passage contains counts as well. It is 0 for a text without words.
+    """
+    items = [item("both", "zorbak velquon aa bb"), item("one", "zorbak cc dd ee")]
+    for number in range(30):
+        items.append(item(f"other{number}", f"nothing of it {number}"))
+    both = items[0].ids
+    with closing(open_store(SPACE)) as store:
+        text_scale_of(store)
+        put(store, *items)
+
+        def close(text: str, wanted: float) -> None:
+            found = store.full_score(text)
+            fits = abs(found - wanted) <= ROUNDING * wanted
+            expect(fits, f"full_score({text!r}): expected {wanted}, found {found}.")
+
+        for text in ("zorbak", "zorbak velquon", "Velquon velquon zorbak"):
+            close(text, float(store.score(both, text)[0]))
+        close("zorbak velquon", store.full_score("zorbak") + store.full_score("velquon"))
+        expect(
+            store.full_score("zorbak absent") > store.full_score("zorbak velquon"),
+            "full_score: a word that no passage contains must count more than any other.",
+        )
+        for text in ("", "...", '"'):
+            same(store.full_score(text), 0.0, f"full_score({text!r})")
+        before = store.full_score("velquon")
+        put(store, *(item(f"more{number}", "velquon aa bb cc") for number in range(5)))
+        expect(
+            store.full_score("velquon") < before,
+            "full_score: a word that became less rare must count less.",
+        )
 
 
 @Check

@@ -7,12 +7,14 @@ Tested by tests/contracts/test_contract.py and tests/contracts/test_store_bites.
 from __future__ import annotations
 
 from contextlib import closing, suppress
+from typing import Any
 
 import attrs
 import numpy as np
 
 from semantic_core.errors import VectorInvalid
-from semantic_core.testing.check import Check, expect, same
+from semantic_core.protocols import ChunkVectors
+from semantic_core.testing.check import Check, expect, same, skip
 from semantic_core.testing.stores.samples import (
     CLOSE_ENOUGH,
     EVERYTHING,
@@ -31,6 +33,13 @@ from semantic_core.testing.stores.samples import (
     vector_of,
 )
 from semantic_core.types import ChunkId, Ref, Vector
+
+
+def chunk_vectors_of(store: Any) -> ChunkVectors:
+    """The store as a `ChunkVectors`; skips the rule for a store without it."""
+    if isinstance(store, ChunkVectors):
+        return store
+    return skip("This store does not give the vectors of chunks (it is no ChunkVectors).")
 
 
 @Check
@@ -143,6 +152,44 @@ def similarity_is_exact_and_in_order(open_store: OpenStore) -> None:
         fits = np.allclose(found, wanted, atol=CLOSE_ENOUGH, rtol=0, equal_nan=True)
         expect(fits, f"similarity: expected {wanted}, found {found}.")
         same(store.similarity([], query).shape, (0,), "similarity without ids: shape")
+
+
+@Check
+def vectors_of_chunks_are_those_of_their_passages(open_store: OpenStore) -> None:
+    """`vectors` gives a row of float32 for each id, in the order of the ids: the vector that was
+    written, as a copy. The row is NaN for a chunk that does not exist or has no vector. Within a
+    snapshot, whatever was searched for before makes no difference.
+    """
+    there = item("1", "one", "two", "three")
+    waiting = item("2", "waiting", vectors=False)
+    one, two, three = there.ids
+    ids = [three, ChunkId(Ref("notes", "no"), 0), one, waiting.ids[0], one, ChunkId(there.ref, 7)]
+    nothing = np.full(SPACE.dimensions, np.nan)
+    passages = vector_of("three"), vector_of("one")
+    wanted = np.array([passages[0], nothing, passages[1], nothing, passages[1], nothing])
+
+    def agree(store: Any, what: str) -> None:
+        found = store.vectors(ids)
+        same(found.dtype, np.dtype(np.float32), f"{what}: dtype")
+        same(found.shape, wanted.shape, f"{what}: shape")
+        fits = np.allclose(found, wanted, atol=CLOSE_ENOUGH, rtol=0, equal_nan=True)
+        expect(fits, f"{what}: expected {wanted}, found {found}.")
+        found[:] = 0.0
+
+    with closing(open_store(SPACE)) as store:
+        chunk_vectors_of(store)
+        put(store, there, waiting)
+        agree(store, "vectors")
+        agree(store, "vectors once more, after the caller changed what it got")
+        with store.snapshot():
+            store.nearest(vector_of("one"), 1, EVERYTHING)
+            agree(store, "vectors after a search in the same snapshot")
+        same(store.vectors([]).shape, (0, SPACE.dimensions), "vectors without ids: shape")
+        put(store, item("1", "two", "one", "three"))
+        found = store.vectors([one, two])
+        swapped = np.array([vector_of("two"), vector_of("one")])
+        fits = np.allclose(found, swapped, atol=CLOSE_ENOUGH, rtol=0)
+        expect(fits, f"vectors after an update: expected {swapped}, found {found}.")
 
 
 @Check

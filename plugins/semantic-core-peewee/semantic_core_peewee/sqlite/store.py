@@ -85,7 +85,7 @@ if TYPE_CHECKING:
 
     from semantic_core.protocols import Analyser, Scores
     from semantic_core.query_syntax import TextConditions
-    from semantic_core.types import Vector
+    from semantic_core.types import Vector, Vectors
 
 T = TypeVar("T")
 
@@ -330,6 +330,13 @@ class SqliteStore:
         wanted = self._checked_ids(ids)
         return self._pool.read(self._vectors.similarity, wanted, query)
 
+    def vectors(self, ids: Sequence[ChunkId]) -> Vectors:
+        """See `ChunkVectors.vectors`. Within a snapshot, those that `nearest` compared are not read
+        again.
+        """
+        wanted = self._checked_ids(ids)
+        return self._pool.read(self._vectors.of, wanted)
+
     @property
     def text_analyser(self) -> str | None:
         """See `AnalysesText.text_analyser`."""
@@ -388,6 +395,12 @@ class SqliteStore:
         wanted = self._checked_ids(ids)
         self._built()
         return self._pool.search(self._index.score, wanted, text)
+
+    def full_score(self, text: str, tenant: str = "") -> float:
+        """See `TextScale.full_score`. Of the words that `words` looks for."""
+        check_tenant(tenant, self._multi_tenant)
+        self._built()
+        return self._pool.search(self._index.full_score, text)
 
     def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `TitleSearch.titled`.

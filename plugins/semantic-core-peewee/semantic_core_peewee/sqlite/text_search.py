@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby, repeat
 from operator import itemgetter
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from semantic_core.protocols import Analyser
+    from semantic_core.types import Token
     from semantic_core_peewee.sqlite.filters import Clause
     from semantic_core_peewee.sqlite.pool import View
 
@@ -162,6 +163,29 @@ class TextIndex:
         scores[places] = total
         return scores
 
+    def full_score(self, view: View, text: str) -> float:
+        """BM25 of a passage of average length that contains every word of the text once.
+
+        A word none of whose terms is in any chunk counts with the weight of a term in none.
+        """
+        version = self._cache.at(view)
+        terms = self._terms(view, version, text)
+        count = version.state.chunks
+        full = sum(term.times * idf_of(term.holders, count) for term in terms)
+        there = {term.key for term in terms}
+        keys_of_words: defaultdict[int, set[int]] = defaultdict(set)
+        times: Counter[frozenset[int]] = Counter()
+        for token in self._tokens(text):
+            keys_of_words[token.position].add(key_of(token.term))
+        for keys in keys_of_words.values():
+            times[frozenset(keys)] += 1
+        for word, repeats in times.items():
+            if there.isdisjoint(word) and not any(
+                version.holders(*version.holding(view, key)) for key in word
+            ):
+                full += min(repeats, MOST_REPEATS) * idf_of(0, count)
+        return full
+
     def documents(self, view: View, text: str, scope: Scope, clause: Clause) -> NDArray[np.int64]:
         """The documents in scope that contain any of the words, ascending.
 
@@ -185,11 +209,7 @@ class TextIndex:
         of too many.
         """
         check_query(text)
-        asked = Counter(
-            token.term
-            for token in self.analyser.query_tokens(text[: LOOKED_AT + 1])
-            if token.end <= LOOKED_AT
-        )
+        asked = Counter(token.term for token in self._tokens(text))
         terms = []
         for word, times in asked.items():
             key = key_of(word)
@@ -204,6 +224,11 @@ class TextIndex:
         if len(terms) > MOST_TERMS:
             terms = sorted(terms, key=lambda term: term.holders)[:MOST_TERMS]
         return terms
+
+    def _tokens(self, text: str) -> list[Token]:
+        """The terms of what is looked at of a query; a word cut in half at the end is left out."""
+        tokens = self.analyser.query_tokens(text[: LOOKED_AT + 1])
+        return [token for token in tokens if token.end <= LOOKED_AT]
 
     def _best(
         self, version: TextVersion, scored: Sequence[Scored], limit: int, inside: Inside | None

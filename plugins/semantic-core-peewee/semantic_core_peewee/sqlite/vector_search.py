@@ -20,7 +20,7 @@ import numpy as np
 
 from semantic_core.types import ChunkId, Ranking
 from semantic_core_peewee.sqlite.errors import altered
-from semantic_core_peewee.sqlite.ids import best_first, chunk_ids, rows_of
+from semantic_core_peewee.sqlite.ids import best_first, chunk_ids, numbers_of, rows_of
 from semantic_core_peewee.sqlite.quantized import (
     CODES,
     NEVER,
@@ -44,7 +44,7 @@ from semantic_core_peewee.sqlite.unit_vectors import STORED, as_query, cosines
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from semantic_core.types import Scope, Vector
+    from semantic_core.types import Scope, Vector, Vectors
     from semantic_core_peewee.sqlite.filters import Clause
     from semantic_core_peewee.sqlite.pool import View
 
@@ -197,6 +197,12 @@ Found = tuple[list[Any], "Vector"]
 """Rows of _HELD, and their exact scores."""
 
 
+VECTORS = "vectors"
+"""What the last search of a transaction compared: the bytes of a vector by the chunk's number."""
+MOST_HELD = 1_000
+"""Vectors that are held for the rest of a transaction; more would take much memory."""
+
+
 class Behind(Exception):
     """This transaction sees an older state than the process has in memory; a newer transaction can
     be served at once.
@@ -248,8 +254,38 @@ class VectorIndex:
         rows, scores = _best(*self._found(view, query, limit, scope, clause, patient), limit)
         for vector, _, fingerprint, crc in rows:
             check_vector(fingerprint, vector, crc)
+        if limit <= MOST_HELD:
+            view.kept[VECTORS] = {row[1]: row[0] for row in rows}
         exact = {row[1]: score for row, score in zip(rows, scores.tolist(), strict=True)}
         return best_first(SOURCE, chunk_ids(view, exact), exact, limit)
+
+    def of(self, view: View, ids: Sequence[ChunkId]) -> Vectors:
+        """The vector of each of these chunks; NaN where there is none."""
+        vectors = np.full((len(ids), self._dimensions), np.nan, dtype=np.float32)
+        held: dict[int, bytes] = view.kept.get(VECTORS, {})
+        places: list[int] = []
+        blobs: list[bytes] = []
+        others: list[int] = []
+        for place, number in enumerate(numbers_of(view, ids)):
+            if number in held:
+                places.append(place)
+                blobs.append(held[number])
+            elif number is not None:
+                others.append(place)
+        rows = rows_of(
+            view,
+            [ids[place] for place in others],
+            "c.vector, c.fingerprint, c.vector_crc",
+            of_document=False,
+        )
+        for place, blob, fingerprint, crc in rows:
+            if blob is not None:
+                check_vector(fingerprint, blob, crc)
+                places.append(others[place])
+                blobs.append(blob)
+        if places:
+            vectors[places] = self._unpacked(blobs)
+        return vectors
 
     def similarity(self, view: View, ids: Sequence[ChunkId], query: NDArray[np.float64]) -> Vector:
         """Cosine of each of these chunks; NaN where there is none."""

@@ -173,6 +173,8 @@ class Trial:
                 f"{canary(o)} shared second", chance.choice((1, 10, 5_000)), self.scope(t, o)
             ),
             "score": lambda t, o: store.score(ids(t, o), f"{canary(o)} shared second"),
+            "vectors": lambda t, o: store.vectors(ids(t, o)),
+            "full_score": lambda t, o: store.full_score(f"{canary(o)} shared second", t),
             "titled": lambda t, o: store.titled(
                 f"title {canary(o)}", chance.choice((1, 10, 5_000)), self.scope(t, o)
             ),
