@@ -106,14 +106,14 @@ def checked_order(order_by: object) -> str:
     return order_by
 
 
-class Passage(NamedTuple):
+class FoundPassage(NamedTuple):
     """A passage that stands for its document, with its full-text score."""
 
     id: ChunkId
     score: float
 
 
-def by_field(request: SearchRequest, store: Store, limit: int, offset: int) -> list[Passage]:
+def by_field(request: SearchRequest, store: Store, limit: int, offset: int) -> list[FoundPassage]:
     """The documents that hold a word of the query, in the order that the request names, each by its
     best passage. Raises InputError for a store without such an order.
     """
@@ -130,14 +130,14 @@ def by_field(request: SearchRequest, store: Store, limit: int, offset: int) -> l
 
 def _best_passages(
     text: str, refs: Sequence[Ref], scope: Scope, store: TextSearch
-) -> Mapping[Ref, Passage]:
+) -> Mapping[Ref, FoundPassage]:
     these = attrs.evolve(scope, keys=_by_collection(refs))
-    best: dict[Ref, Passage] = {}
+    best: dict[Ref, FoundPassage] = {}
     limit = max(100, 10 * len(refs))
     while len(best) < len(refs):
         ranking = store.words(text, limit, these)
         for id, score in zip(ranking.ids, ranking.scores, strict=True):
-            best.setdefault(id.ref, Passage(id, score))
+            best.setdefault(id.ref, FoundPassage(id, score))
         if len(ranking) < limit:
             break
         limit *= 10  # some have many passages

@@ -343,9 +343,10 @@ class SqliteStore:
         return self._pool.read(text_segments.state_of).analyser or None
 
     def use_analyser(self, analyser: Analyser) -> None:
-        """See `AnalysesText.use_analyser`."""
+        """See `AnalysesText.use_analyser`. A file of an earlier release gets its index now."""
         text_segments.check_analyser(self._pool.read(text_segments.state_of), analyser)
         self._text.analyser = analyser
+        self._built()
 
     def reanalyse(self, analyser: Analyser) -> None:
         """See `AnalysesText.reanalyse`. Needs the write lock for as long as it takes: about a

@@ -6,7 +6,7 @@ one, which reads only what was written since. Lists of terms are shared by versi
 bytes; the least recently used go first. Nothing but the columns of all rows, 24 bytes each, has to
 be in memory.
 
-Tested by tests/sqlite/test_text_index.py.
+Tested by tests/sqlite/test_text_search.py and tests/sqlite/test_text_segments.py.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _DEAD = """select id, chunk
     order by id"""
 
 
-class Rows(NamedTuple):
+class RowColumns(NamedTuple):
     """The columns of rows, in the order of their chunks. length: how many terms each has."""
 
     chunk: NDArray[np.int64]
@@ -57,14 +57,14 @@ class Rows(NamedTuple):
     length: NDArray[np.int32]
 
     @classmethod
-    def of(cls, parts: Sequence[NDArray[Any]]) -> Rows:
+    def of(cls, parts: Sequence[NDArray[Any]]) -> RowColumns:
         """Of rows as segments hold them, part after part."""
         every = np.concatenate([NO_ROWS, *parts])
         return cls(*(np.ascontiguousarray(every[name]) for name in cls._fields))
 
-    def followed_by(self, other: Rows) -> Rows:
+    def followed_by(self, other: RowColumns) -> RowColumns:
         """These, and the others behind them."""
-        return Rows(
+        return RowColumns(
             np.concatenate([self.chunk, other.chunk]),
             np.concatenate([self.document, other.document]),
             np.concatenate([self.home, other.home]),
@@ -183,7 +183,7 @@ class Sealed:
     """All segments of a version. kept: what is worth remembering as long as they are searched."""
 
     segments: tuple[Segment, ...]
-    rows: Rows
+    rows: RowColumns
     lists: TermLists
     kept: dict[Any, Any] = attrs.field(factory=dict)
 
@@ -197,7 +197,7 @@ class Tail:
     number of rows before them; all are put together when there are many parts.
     """
 
-    rows: Rows
+    rows: RowColumns
     parts: tuple[tuple[int, Postings], ...] = ()
 
     def __len__(self) -> int:
@@ -365,9 +365,9 @@ class TextCache:
 
     def _read(self, view: View, state: TextState) -> TextVersion:
         """A version that knows nothing of others."""
-        sealed = _more_segments(view, Sealed((), Rows.of([]), TermLists(self._budget)))
+        sealed = _more_segments(view, Sealed((), RowColumns.of([]), TermLists(self._budget)))
         nothing = np.zeros(0, dtype=np.int64)
-        return _version(view, state, sealed, Tail(Rows.of([])), nothing, 0)
+        return _version(view, state, sealed, Tail(RowColumns.of([])), nothing, 0)
 
 
 def current_state(view: View) -> TextState:
@@ -384,7 +384,7 @@ def _advanced(view: View, state: TextState, latest: TextVersion) -> TextVersion:
     tail = latest.tail
     if state.sealed != latest.state.sealed:
         sealed = _more_segments(view, sealed)
-        tail = Tail(Rows.of([]))
+        tail = Tail(RowColumns.of([]))
     return _version(view, state, sealed, tail, latest.chunks_of(latest.dead), latest.last_dead)
 
 
@@ -430,7 +430,7 @@ def _more_segments(view: View, sealed: Sealed) -> Sealed:
         segments.append(Segment(id, start, count, directory))
         added.append(rows)
         start += count
-    return Sealed(tuple(segments), sealed.rows.followed_by(Rows.of(added)), sealed.lists)
+    return Sealed(tuple(segments), sealed.rows.followed_by(RowColumns.of(added)), sealed.lists)
 
 
 MOST_PARTS = 8
@@ -445,6 +445,6 @@ def _more_tail(view: View, tail: Tail, sealed: int) -> Tail:
         return tail
     if len(tail.parts) < MOST_PARTS:
         parts = (*tail.parts, (len(tail), postings))
-        return Tail(tail.rows.followed_by(Rows.of([columns])), parts)
+        return Tail(tail.rows.followed_by(RowColumns.of([columns])), parts)
     columns, postings = read_tail(view, sealed)
-    return Tail(Rows.of([columns]), ((0, postings),))
+    return Tail(RowColumns.of([columns]), ((0, postings),))

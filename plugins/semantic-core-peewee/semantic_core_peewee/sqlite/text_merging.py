@@ -21,7 +21,7 @@ from semantic_core.errors import SemanticCoreError
 from semantic_core_peewee.sqlite.text_segments import (
     BLOCK,
     MOST_ROWS,
-    Block,
+    PostingBlock,
     Postings,
     add_blocks,
     begin_segment,
@@ -81,7 +81,7 @@ class _Merged(NamedTuple):
 
     sources: tuple[_Listed, ...]
     columns: NDArray[Any]
-    blocks: list[Block]
+    blocks: list[PostingBlock]
     last_dead: int
 
 
@@ -267,8 +267,8 @@ def merged_postings(
     return every[left], postings
 
 
-def _pieces(blocks: Sequence[Block]) -> list[list[Block]]:
-    pieces: list[list[Block]] = []
+def _pieces(blocks: Sequence[PostingBlock]) -> list[list[PostingBlock]]:
+    pieces: list[list[PostingBlock]] = []
     size = PIECE
     for block in blocks:
         if size >= PIECE:

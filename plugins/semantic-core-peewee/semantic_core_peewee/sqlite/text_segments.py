@@ -427,21 +427,21 @@ def new_segment(view: View) -> int:
     return int(view.raw.execute(last, ("semantic_index_text_segment",)).get) + 1
 
 
-class Block(NamedTuple):
+class PostingBlock(NamedTuple):
     """A part of a segment as it is stored. first: the key of its first term."""
 
     first: int
     data: bytes
 
 
-def add_segment(view: View, id: int, columns: NDArray[Any], blocks: Sequence[Block]) -> None:
+def add_segment(view: View, id: int, columns: NDArray[Any], blocks: Sequence[PostingBlock]) -> None:
     """Write a whole segment."""
     begin_segment(view, id, columns, blocks, building=False)
     add_blocks(view, id, 0, blocks)
 
 
 def begin_segment(
-    view: View, id: int, columns: NDArray[Any], blocks: Sequence[Block], *, building: bool
+    view: View, id: int, columns: NDArray[Any], blocks: Sequence[PostingBlock], *, building: bool
 ) -> None:
     """Write a segment but for its blocks. building: nobody reads it yet."""
     first = int(columns["chunk"][0])
@@ -454,7 +454,7 @@ def begin_segment(
     view.raw.execute(_ADD_COLUMNS, (id, crc, rows, directory))
 
 
-def add_blocks(view: View, segment: int, number: int, blocks: Sequence[Block]) -> None:
+def add_blocks(view: View, segment: int, number: int, blocks: Sequence[PostingBlock]) -> None:
     """Write these blocks of a segment, from this number on."""
     first = segment * _BLOCKS + number
     rows = [(first + place, crc32(block.data), block.data) for place, block in enumerate(blocks)]
@@ -476,7 +476,7 @@ def drop_segments(view: View, ids: Sequence[int]) -> None:
         view.raw.execute("delete from semantic_index_text_segment where id = ?", (id,))
 
 
-def blocks_of(postings: Postings) -> Iterator[Block]:
+def blocks_of(postings: Postings) -> Iterator[PostingBlock]:
     """The postings of a segment as its blocks."""
     keys, ends, rows, counts = postings
     starts = np.concatenate([[0], ends[:-1]])
@@ -487,7 +487,7 @@ def blocks_of(postings: Postings) -> Iterator[Block]:
         last = max(first + 1, int(np.searchsorted(sizes, written + BLOCK, side="right")))
         part = slice(int(starts[first]), int(ends[last - 1]))
         block = Postings(keys[first:last], ends[first:last] - part.start, rows[part], counts[part])
-        yield Block(int(keys[first]), _packed(block))
+        yield PostingBlock(int(keys[first]), _packed(block))
         first = last
 
 
