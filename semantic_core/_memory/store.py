@@ -837,15 +837,17 @@ class MemoryStore:
         repeats = Counter(_wanted(text, self._reading().analyser))
         rows = self._rows(Scope(tenant))
         average = sum(row.words.total() for row in rows) / max(1, len(rows))
-        weights: dict[str, float] = {}
+        weights: dict[_Alternatives, float] = {}
         for word in list(repeats)[:MOST_WORDS]:
             weights[word] = _idf(word, rows) * min(MOST_REPEATS, repeats[word])
 
         def score(row: _Row) -> float:
             total = 0.0
-            for word in sorted(weights.keys() & row.words.keys()):
+            for word in sorted(weights):
+                count = sum(row.words[term] for term in word)
+                if not count:
+                    continue
                 length = K1 * (1 - B + B * row.words.total() / average)
-                count = row.words[word]
                 total += weights[word] * count * (K1 + 1) / (count + length)
             return total
 
@@ -916,16 +918,23 @@ def _counted(passage: str, language: str | None, analyser: Analyser | None) -> C
     return Counter(token.term for token in analyser.tokens(passage, language or None))
 
 
-def _wanted(text: str, analyser: Analyser | None) -> list[str]:
+_Alternatives = tuple[str, ...]
+"""The terms of a word of a query: a row contains the word as often as it contains any of them."""
+
+
+def _wanted(text: str, analyser: Analyser | None) -> list[_Alternatives]:
     """The words of a query, with the alternatives of each."""
     if analyser is None:
-        return _words(text)
-    return [token.term for token in analyser.query_tokens(text)]
+        return [(word,) for word in _words(text)]
+    terms: dict[int, set[str]] = {}
+    for token in analyser.query_tokens(text):
+        terms.setdefault(token.position, set()).add(token.term)
+    return [tuple(sorted(each)) for each in terms.values()]
 
 
-def _idf(word: str, rows: Sequence[_Row]) -> float:
+def _idf(word: _Alternatives, rows: Sequence[_Row]) -> float:
     """The weight of a word in BM25: the fewer rows contain it, the more."""
-    holders = sum(word in row.words for row in rows)
+    holders = sum(any(term in row.words for term in word) for row in rows)
     return max(LEAST_IDF, log((len(rows) - holders + 0.5) / (holders + 0.5)))
 
 

@@ -3,7 +3,7 @@
 They read text files, split plain text, write passages, retrieve by vectors, full text and titles,
 and offer the store in memory and the analyser of words. `fusion` merges the rankings.
 
-Tested by tests/kernel/test_search.py and tests/kernel/test_text.py.
+Tested by tests/contracts/test_reader_bites.py and tests/kernel/test_search.py.
 """
 
 from __future__ import annotations

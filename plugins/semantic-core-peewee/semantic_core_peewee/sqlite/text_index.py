@@ -97,8 +97,20 @@ class Holding(NamedTuple):
         return OVERHEAD + self.rows.nbytes + self.counts.nbytes
 
 
+Alternatives = tuple[int, ...]
+"""The hashes of the terms of a word, which are alternatives; ascending."""
 NOWHERE = Holding(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.uint8))
 """Of a term that no row contains."""
+
+
+def together(parts: Sequence[Holding]) -> Holding:
+    """The rows that are in any of these, and how often in all of them."""
+    parts = [part for part in parts if len(part.rows)]
+    if len(parts) < 2:
+        return parts[0] if parts else NOWHERE
+    rows, places = np.unique(np.concatenate([part.rows for part in parts]), return_inverse=True)
+    counts = np.concatenate([part.counts for part in parts])
+    return Holding(rows, np.bincount(places, weights=counts).astype(np.uint32))
 
 
 class TermLists:
@@ -110,29 +122,47 @@ class TermLists:
     def __init__(self, budget: int) -> None:
         self.budget = budget
         self._lock = threading.RLock()  # a signal handler may come in between
-        self._lists: OrderedDict[int, tuple[int, Holding]] = OrderedDict()
+        self._lists: OrderedDict[Alternatives, tuple[int, Holding]] = OrderedDict()
         self.memory = 0
+
+    def of_word(
+        self, view: View, segments: Sequence[Segment], rows: int, word: Alternatives
+    ) -> Holding:
+        """What contains any of the terms of this word; see `of`."""
+        if len(word) == 1:
+            return self.of(view, segments, rows, word[0])
+        covered, held = self._known(word)
+        if covered != rows:
+            held = together([self.of(view, segments, rows, key) for key in word])
+            self._keep(word, rows, held)
+        return held
 
     def of(self, view: View, segments: Sequence[Segment], rows: int, key: int) -> Holding:
         """What contains this term in these segments, which have so many rows."""
-        with self._lock:
-            covered, held = self._lists.get(key, (0, NOWHERE))
-            if covered:
-                self._lists.move_to_end(key)
+        covered, held = self._known((key,))
         if covered > rows:  # of a later version
             end = int(np.searchsorted(held.rows, rows))
             return Holding(held.rows[:end], held.counts[:end])
         if covered < rows:
             held = _extended(view, segments, covered, key, held)
-            self._keep(key, rows, held)
+            self._keep((key,), rows, held)
         return held
 
-    def _keep(self, key: int, rows: int, held: Holding) -> None:
+    def _known(self, word: Alternatives) -> tuple[int, Holding]:
+        """(rows that it covers, list) of a word; (0, NOWHERE) if it is not known."""
         with self._lock:
-            before = self._lists.pop(key, None)
+            found = self._lists.get(word)
+            if found is None:
+                return 0, NOWHERE
+            self._lists.move_to_end(word)
+            return found
+
+    def _keep(self, word: Alternatives, rows: int, held: Holding) -> None:
+        with self._lock:
+            before = self._lists.pop(word, None)
             if before is not None:
                 self.memory -= before[1].memory
-            self._lists[key] = (rows, held)
+            self._lists[word] = (rows, held)
             self.memory += held.memory
             while self.memory > self.budget and len(self._lists) > 1:
                 _, (_, oldest) = self._lists.popitem(last=False)
@@ -165,17 +195,17 @@ class Impacts:
 
     def __init__(self, budget: int) -> None:
         self._left = budget
-        self._held: dict[int, NDArray[np.float64]] = {}
+        self._held: dict[Alternatives, NDArray[np.float64]] = {}
 
-    def get(self, key: int) -> NDArray[np.float64] | None:
-        """Those of a term, if they are known."""
-        return self._held.get(key)
+    def get(self, word: Alternatives) -> NDArray[np.float64] | None:
+        """Those of a word, if they are known."""
+        return self._held.get(word)
 
-    def keep(self, key: int, impacts: NDArray[np.float64]) -> None:
-        """Remember those of a term, if there is room."""
+    def keep(self, word: Alternatives, impacts: NDArray[np.float64]) -> None:
+        """Remember those of a word, if there is room."""
         self._left -= impacts.nbytes + OVERHEAD
         if self._left >= 0:
-            self._held[key] = impacts
+            self._held[word] = impacts
 
 
 @attrs.frozen(eq=False)
@@ -268,6 +298,14 @@ class TextVersion:
         if len(self.sealed):
             held = self.sealed.lists.of(view, self.sealed.segments, len(self.sealed), key)
         return held, self.tail.holding(key)
+
+    def holding_word(self, view: View, word: Alternatives) -> tuple[Holding, Holding]:
+        """What contains any term of this word, as `holding` returns it."""
+        held = NOWHERE
+        if len(self.sealed):
+            segments = self.sealed.segments
+            held = self.sealed.lists.of_word(view, segments, len(self.sealed), word)
+        return held, together([self.tail.holding(key) for key in word])
 
     def holders(self, held: Holding, behind: Holding) -> int:
         """How many of these rows, as `holding` returns them, are alive."""

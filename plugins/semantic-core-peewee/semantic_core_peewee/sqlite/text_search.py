@@ -23,14 +23,19 @@ from semantic_core.errors import InputError, QueryTooLarge
 from semantic_core.types import ChunkId, Ranking, Scope
 from semantic_core_peewee.sqlite.ids import chunk_ids, numbers_of
 from semantic_core_peewee.sqlite.selective_scopes import few_documents, in_scope, numbers
-from semantic_core_peewee.sqlite.text_index import Holding, TextCache, TextVersion, current_state
+from semantic_core_peewee.sqlite.text_index import (
+    Alternatives,
+    Holding,
+    TextCache,
+    TextVersion,
+    current_state,
+)
 from semantic_core_peewee.sqlite.text_segments import check_analyser, key_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from semantic_core.protocols import Analyser
-    from semantic_core.types import Token
     from semantic_core_peewee.sqlite.filters import Clause
     from semantic_core_peewee.sqlite.pool import View
 
@@ -63,11 +68,12 @@ _KEPT_SCOPES = 8
 
 
 class Term(NamedTuple):
-    """A term that is looked for. key: its hash. held, behind: see `TextVersion.holding`. holders:
+    """A word that is looked for. word: its terms, which are alternatives: a chunk contains the word
+    as often as it contains any of them. held, behind: see `TextVersion.holding`. holders:
     how many chunks contain it. times: how often it counts.
     """
 
-    key: int
+    word: Alternatives
     held: Holding
     behind: Holding
     holders: int
@@ -176,18 +182,10 @@ class TextIndex:
         terms = self._terms(view, version, text)
         count = version.state.chunks
         full = sum(term.times * idf_of(term.holders, count) for term in terms)
-        there = {term.key for term in terms}
-        keys_of_words: defaultdict[int, set[int]] = defaultdict(set)
-        times: Counter[frozenset[int]] = Counter()
-        for token in self._tokens(text):
-            keys_of_words[token.position].add(key_of(token.term))
-        for keys in keys_of_words.values():
-            times[frozenset(keys)] += 1
-        for word, repeats in times.items():
-            if there.isdisjoint(word) and not any(
-                version.holders(*version.holding(view, key)) for key in word
-            ):
-                full += min(repeats, MOST_REPEATS) * idf_of(0, count)
+        there = {term.word for term in terms}
+        for word, times in self._asked(text).items():
+            if word not in there and not version.holders(*version.holding_word(view, word)):
+                full += min(times, MOST_REPEATS) * idf_of(0, count)
         return full
 
     def documents(self, view: View, text: str, scope: Scope, clause: Clause) -> NDArray[np.int64]:
@@ -213,14 +211,12 @@ class TextIndex:
         of too many.
         """
         check_query(text)
-        asked = Counter(token.term for token in self._tokens(text))
         terms = []
-        for word, times in asked.items():
-            key = key_of(word)
-            held, behind = version.holding(view, key)
+        for word, times in self._asked(text).items():
+            held, behind = version.holding_word(view, word)
             holders = version.holders(held, behind)
             if holders:
-                terms.append(Term(key, held, behind, holders, min(times, MOST_REPEATS)))
+                terms.append(Term(word, held, behind, holders, min(times, MOST_REPEATS)))
         count = version.state.chunks
         if count >= view.tuning.few_passages:
             rare = [term for term in terms if term.holders <= COMMON * count]
@@ -229,10 +225,15 @@ class TextIndex:
             terms = sorted(terms, key=lambda term: term.holders)[:MOST_TERMS]
         return terms
 
-    def _tokens(self, text: str) -> list[Token]:
-        """The terms of what is looked at of a query; a word cut in half at the end is left out."""
-        tokens = self.analyser.query_tokens(text[: LOOKED_AT + 1])
-        return [token for token in tokens if token.end <= LOOKED_AT]
+    def _asked(self, text: str) -> Counter[Alternatives]:
+        """The words of what is looked at of a query, with how often each is there; one cut in half
+        at the end is left out.
+        """
+        keys: defaultdict[int, set[int]] = defaultdict(set)
+        for token in self.analyser.query_tokens(text[: LOOKED_AT + 1]):
+            if token.end <= LOOKED_AT:
+                keys[token.position].add(key_of(token.term))
+        return Counter(tuple(sorted(terms)) for terms in keys.values())
 
     def _best(
         self, version: TextVersion, scored: Sequence[Scored], limit: int, inside: Inside | None
@@ -315,12 +316,12 @@ def idf_of(holding: int, passages: int) -> float:
 
 
 def _scored(version: TextVersion, term: Term) -> Scored:
-    """BM25 of every row that contains the term."""
+    """BM25 of every row that contains the word."""
     weight = term.times * idf_of(term.holders, version.state.chunks) * (K1 + 1.0)
-    impacts = version.impacts.get(term.key)
+    impacts = version.impacts.get(term.word)
     if impacts is None:
         impacts = _impacts(term.held, version.sealed.rows.length, version.average)
-        version.impacts.keep(term.key, impacts)
+        version.impacts.keep(term.word, impacts)
     rows = term.held.rows
     if len(term.behind.rows):
         behind = _impacts(term.behind, version.tail.rows.length, version.average)

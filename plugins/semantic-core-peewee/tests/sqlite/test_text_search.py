@@ -496,6 +496,44 @@ class Cut:
     query_tokens = tokens
 
 
+class Either(WordAnalyser):
+    """An analyser for which "color" and "colour" are alternatives in a query."""
+
+    identity = "either"
+
+    def query_tokens(self, text: str, language: str | None = None) -> list[Token]:
+        """Each word, and its other spelling at the same position."""
+        spellings = ("color", "colour")
+        tokens: list[Token] = []
+        for token in self.tokens(text):
+            terms = spellings if token.term in spellings else (token.term,)
+            tokens += [token._replace(term=term) for term in terms]
+        return tokens
+
+
+@pytest.mark.parametrize("tuning", [Tuning(), TINY], ids=["usual", "tiny"])
+def test_alternatives_are_one_word_however_rare_each_is(
+    open_store: Callable[..., SqliteStore], item: Callable[..., Any], tuning: Tuning
+) -> None:
+    """The scores are those of an index in which all are spelled alike."""
+    texts = ["red color", "color color wheel", "colour chart", "color of colour", "blue", "wheel"]
+    texts += ["plain color"] * 3 + ["nothing"] * 9
+    store = open_store(tuning=tuning, analyser=Either())
+    fts5 = Fts5()
+    ids = []
+    for number, text in enumerate(texts):
+        one = item(str(number), text)
+        ids += [entry.chunk.id for entry in one[1]]
+        store.replace([one])
+        fts5.replace(item(str(number), text.replace("colour", "color")))
+    for query in ("color", "colour wheel", "Color COLOUR chart"):
+        wanted = fts5.scores(query.lower().replace("colour", "color"))
+        found = store.words(query, 50, Scope())
+        assert dict(zip(found.ids, found.scores, strict=True)) == pytest.approx(wanted, rel=1e-9)
+        scores = store.score(ids, query)
+        assert scores == pytest.approx([wanted.get(id, 0.0) for id in ids], rel=1e-9)
+
+
 @pytest.fixture
 def cut_store(open_store: Callable[..., SqliteStore]) -> Iterator[SqliteStore]:
     yield open_store(analyser=Cut(4))

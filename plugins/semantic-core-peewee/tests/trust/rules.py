@@ -51,7 +51,7 @@ def connections(path: Path) -> list[Any]:
 
 
 @contextmanager
-def looked_for() -> Iterator[list[list[int]]]:
+def looked_for() -> Iterator[list[list[Any]]]:
     """Within it, the terms that each full-text search looks for are noted, each as often as it
     counts.
     """
@@ -60,7 +60,7 @@ def looked_for() -> Iterator[list[list[int]]]:
 
     def noted(self: Any, view: Any, version: Any, text: str) -> Any:
         terms = right(self, view, version, text)
-        searches.append([term.key for term in terms for _ in range(term.times)])
+        searches.append([term.word for term in terms for _ in range(term.times)])
         return terms
 
     text_search.TextIndex._terms = noted  # type: ignore[method-assign]

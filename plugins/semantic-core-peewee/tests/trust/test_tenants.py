@@ -385,6 +385,8 @@ OF_THE_OPERATOR = {
     "SqliteStore.multi_tenant": "of the file, not of a tenant",
     "SemanticCore.store": "the store itself, every entry of which is tried",
     "SemanticCore.embedder": "holds no documents",
+    "SemanticCore.analyser": "the same",
+    "SemanticCore.languages": "the same",
     "SemanticCore.close": "gives nothing back",
     "SemanticCore.batch_manager": "of all tenants; refused by the client of one",
     "SemanticCore.ledger": "the same",
