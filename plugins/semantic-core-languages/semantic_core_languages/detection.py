@@ -128,7 +128,7 @@ class Detector:
         self.languages = tuple(languages)[:MOST_LANGUAGES]
         self._nothing = (0,) * len(self.languages)
         self._words: dict[str, tuple[int, ...]] = {}
-        words = {code: FUNCTION_WORDS.get(code, "").split() for code in self.languages}
+        words = {code: set(FUNCTION_WORDS.get(code, "").split()) for code in self.languages}
         for word in {word for listed in words.values() for word in listed}:
             having = [word in words[code] for code in self.languages]
             most = WORD_POINTS + (OWN_POINTS if sum(having) == 1 else 0)
