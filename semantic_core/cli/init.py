@@ -67,6 +67,16 @@ path = {path}
 # [plugins.decay]
 # half_life = 30
 
+# The ranking of searches: the steps that run, fields that count more, and whether newer documents do.
+# [ranking]
+# steps = ["documents", "feedback", "neighbours"]
+
+# [ranking.boosts]
+# title = 3.0
+
+# [ranking.recency]
+# half_life = 30
+
 # Limits for the cost of embedding, in the currency of the embedder's prices. A run stops at soft unless --force is
 # given, and always at hard.
 # [budget]

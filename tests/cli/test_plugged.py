@@ -216,6 +216,8 @@ def core():
 ARGUMENTS: dict[str, str] = {
     "ingest": "notes",
     "search": "repeat",
+    "similar": "loops.txt",
+    "complete": "rep",
     "documents show": "loops.txt",
     "documents delete": "loops.txt",
     "queue cancel": "no-job",

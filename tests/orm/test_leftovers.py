@@ -67,7 +67,9 @@ def start(db: Database, core: SemanticCore, *models: Any) -> Any:
         index._bound.clear()
     db.committed.clear()
     db.before.clear()
-    process = SemanticCore(store=core.store, embedder=HashEmbedder(), plugins=[])
+    process = SemanticCore(
+        store=core.store, embedder=HashEmbedder(), analyser=core.analyser, plugins=[]
+    )
     coordinator = bind_declared(MiniAdapter, process, db=db)[0].coordinator
     coordinator.sync()
     return coordinator
@@ -155,7 +157,9 @@ def test_an_index_of_another_database_loses_no_documents(db: Database, tmp_path:
         shutil.copy(tmp_path / "app.db", tmp_path / "copy.db")
         copy = Database(tmp_path / "copy.db")
         SemanticIndex._declared.clear()
-        process = SemanticCore(store=core.store, embedder=HashEmbedder(), plugins=[])
+        process = SemanticCore(
+            store=core.store, embedder=HashEmbedder(), analyser=core.analyser, plugins=[]
+        )
         follow_leftovers(process, copy.run, "sqlite", database=copy)
         left = next(each for each in process.followers if isinstance(each, OrphanedOutbox))
         assert [(each.triggers, each.documents) for each in leftovers(left)] == [(3, 0)]

@@ -389,6 +389,8 @@ def migrate(raw: Any, first: dict[str, str] | None = None) -> int:
     first: the content of the meta table of a new file. A new file takes all steps in one
     transaction, and is never without that content.
     """
+    # No copy of a page is left behind in a temporary file.
+    raw.execute("pragma temp_store = memory")
     if first is not None:
         with transaction(raw):
             for step in STEPS:

@@ -22,6 +22,7 @@ import numpy as np
 from semantic_core.errors import InputError, QueryTooLarge
 from semantic_core.types import ChunkId, Ranking, Scope
 from semantic_core_peewee.sqlite.ids import chunk_ids, numbers_of
+from semantic_core_peewee.sqlite.quantized import current_state as vector_state
 from semantic_core_peewee.sqlite.selective_scopes import few_documents, in_scope, numbers
 from semantic_core_peewee.sqlite.text_index import (
     Alternatives,
@@ -418,7 +419,8 @@ def _scope(
         return _of_documents(version, clause.listed), None
     if not scope.filter:
         return inside, None
-    key = (clause.sql, clause.values)
+    # Metadata may change while no word does: the state of the vectors changes with every document.
+    key = (vector_state(view), clause.sql, clause.values)
     kept: dict[Any, NDArray[np.int64] | None] = version.kept.setdefault("scopes", {})
     if key not in kept:
         few = few_documents(view, clause, len(version))

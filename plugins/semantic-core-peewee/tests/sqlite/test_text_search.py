@@ -367,6 +367,10 @@ def test_a_scope_asked_for_again_and_again_is_the_scope_of_now(
     for _ in range(4):
         assert keys(store, "alpha", 2, even) == ["0004", "0006"]
         assert keys(store, "alpha", 3, odd) == ["0001", "0002", "0003"]
+    store.replace([item("0001", "alpha beta1 gamma", metadata={"even": True})])  # no word changed
+    for _ in range(4):
+        assert keys(store, "alpha", 2, even) == ["0001", "0004"]
+        assert keys(store, "alpha", 2, odd) == ["0002", "0003"]
 
 
 @pytest.mark.parametrize("scores_first", [True, False])

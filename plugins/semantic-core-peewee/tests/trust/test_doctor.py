@@ -65,7 +65,7 @@ def sound() -> Iterator[Path]:
 @pytest.fixture(autouse=True)
 def few_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     """The doctor imports each plugin in a process of its own, which is not what is tried here."""
-    monkeypatch.setenv("SEMANTIC_CORE_PLUGINS", "sqlite,wordllama")
+    monkeypatch.setenv("SEMANTIC_CORE_PLUGINS", "sqlite,wordllama,languages")
 
 
 @contextmanager

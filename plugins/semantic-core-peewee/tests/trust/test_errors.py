@@ -597,6 +597,8 @@ AFTER_CLOSING: dict[str, Callable[[SqliteStore, Path], object]] = {
     "score": lambda store, folder: store.score([ChunkId(Ref("n", "1"), 0)], "x"),
     "titled": lambda store, folder: store.titled("x", 1, EVERYTHING),
     "meeting": lambda store, folder: store.meeting([Ref("n", "1")], NO_CONDITIONS),
+    "vectors": lambda store, folder: store.vectors([ChunkId(Ref("n", "1"), 0)]),
+    "full_score": lambda store, folder: store.full_score("x"),
     "count": lambda store, folder: store.count("x", EVERYTHING),
     "facets": lambda store, folder: store.facets("x", EVERYTHING, {"a": 1}),
     "ordered": lambda store, folder: store.ordered(
