@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from functools import cache
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from semantic_core.errors import AnalyserMismatch
@@ -94,16 +95,12 @@ class WordAnalyser:
 @cache
 def _pattern() -> re.Pattern[str]:
     """A run of letters, digits and marks."""
-    codes = range(_LAST_OF_PLANE + 1)
-    marks = [code for code in codes if unicodedata.category(chr(code)) in _MARKS]
-    ranges: list[list[int]] = []
-    for code in marks:
-        if ranges and ranges[-1][1] == code - 1:
-            ranges[-1][1] = code
-        else:
-            ranges.append([code, code])
-    listed = "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges)
-    return re.compile(f"[^\\W_](?:[^\\W_]|[{listed}])*")
+    categories = map(unicodedata.category, map(chr, range(_LAST_OF_PLANE + 1)))
+    kinds = "".join(map(itemgetter(0), categories))
+    ranges = []
+    for run in re.finditer("M+", kinds):
+        ranges.append(f"{chr(run.start())}-{chr(run.end() - 1)}")
+    return re.compile(f"[^\\W_](?:[^\\W_]|[{''.join(ranges)}])*")
 
 
 def analyse(
