@@ -496,7 +496,7 @@ class SemanticCore:
             return ()
         scope = self._scope(where, collections, context)
         with self.store.snapshot():
-            return completions(text, most, self.store, scope, self._words_analyser)
+            return completions(text, most, self.store, scope, self.analyser)
 
     @cut_cleanly
     def similar(
@@ -524,7 +524,7 @@ class SemanticCore:
             scope = self._scope(where, collections, context)
             shown = self._restriction(context)
             likeness = likeness_of(
-                wanted, self.store, Scope(wanted.tenant, filter=shown), self._words_analyser
+                wanted, self.store, Scope(wanted.tenant, filter=shown), self.analyser
             )
             if likeness is None:
                 raise InputError(
@@ -960,23 +960,17 @@ class SemanticCore:
     def _search(
         self, request: SearchRequest, reading: QueryReading, *, per_document: bool
     ) -> SearchResults:
-        analyser = self._words_analyser
         search = Search(
             self._plugins,
             self.store,
             self.embedder,
             self._batches.cost_tracker,
-            analyser,
+            self.analyser,
             per_document=per_document,
         )
         results = search.read(request, reading)
         self._announcer.searched(request, results)
         return results
-
-    @property
-    def _words_analyser(self) -> Analyser:
-        """What splits queries and texts into words, for marks, completion and corrections."""
-        return self.analyser
 
     def _restriction(self, context: Mapping[str, Any] | None) -> Filter:
         """What plugins show to whoever asks."""

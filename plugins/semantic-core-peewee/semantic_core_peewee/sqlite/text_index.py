@@ -398,7 +398,9 @@ class TextCache:
 
     def _turn(self) -> Use:
         if self._pid != os.getpid():
-            self._begin()  # forked while another thread was at work: it will never end
+            # Forked while another thread was at work, which will never end, nor give a lock back.
+            self._versions.clear()
+            self._begin()
         return self._at_work.use(PATIENCE)
 
     def _read(self, view: View, state: TextState) -> TextVersion:

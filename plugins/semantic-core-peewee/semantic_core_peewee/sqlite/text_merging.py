@@ -10,6 +10,8 @@ Tested by tests/sqlite/test_text_merging.py.
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from semantic_core.errors import SemanticCoreError
+from semantic_core.errors import SemanticCoreError, StoreBusy, StoreMisuse
 from semantic_core_peewee.sqlite.text_segments import (
     BLOCK,
     MOST_ROWS,
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from semantic_core_peewee.sqlite.pool import Pool, View
+
+log = logging.getLogger(__name__)
 
 PIECE = 1024**2
 """Bytes of blocks that one transaction writes or removes: the others wait for so many."""
@@ -124,15 +128,20 @@ class Merger:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
         self._closed = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.RLock()  # a signal handler may come in between
+        self._thread: threading.Thread | None = None
 
     def wake(self, *, inline: bool) -> None:
         """Merge what is due: in a thread if none is at work, or here."""
         if inline:
             self.run()
             return
+        self._in_this_process()
         with self._lock:
             at_work = self._thread is not None and self._thread.is_alive()
             if self._closed or at_work:
@@ -144,18 +153,28 @@ class Merger:
 
     def close(self) -> None:
         """Let the thread end, and wait for it."""
+        self._in_this_process()
         with self._lock:
             self._closed = True
             thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
+    def _in_this_process(self) -> None:
+        if self._pid != os.getpid():
+            self._begin()  # forked: the thread is not here, and its lock may never be given back
+
     def _quietly(self) -> None:
         try:
             self.run()
-        except SemanticCoreError:
-            # The index is whole without it, and whoever reads or writes meets the same error.
-            return
+        except (StoreBusy, StoreMisuse):
+            return  # others write, or the store was closed: the next segment tries again
+        except SemanticCoreError as error:
+            log.warning(
+                "Segments of the full-text index were not merged; it is whole, and tried again "
+                "later: %s",
+                error,
+            )
 
     def run(self) -> None:
         """Merge until nothing is due."""

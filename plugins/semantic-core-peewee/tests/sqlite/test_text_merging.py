@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -218,7 +220,9 @@ def test_a_merge_that_finds_no_room_leaves_the_index_as_it_is(
     open_store: Callable[..., SqliteStore],
     item: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    """And says so."""
     store = open_store(tuning=Tuning(tail=4, merge_factor=3))
 
     def full(*given: Any) -> None:
@@ -229,6 +233,47 @@ def test_a_merge_that_finds_no_room_leaves_the_index_as_it_is(
     store._merger.close()
     assert len(store.words("river", 500, Scope())) == 60
     assert store.check() == []
+    assert "not merged" in caplog.text and "no room" in caplog.text
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="This system has no fork.")
+def test_a_child_that_was_forked_within_a_merge_waits_for_nobody(
+    open_store: Callable[..., SqliteStore], item: Callable[..., Any]
+) -> None:
+    """The threads that hold the locks are not in the child."""
+    store = open_store(tuning=Tuning(tail=4, merge_factor=3))
+    filled(store, item, 20)
+    store._merger.close()
+    store._merger._closed = False
+    store.words("river", 5, Scope())
+    lists = store._text._cache._versions[-1].sealed.lists
+    held = threading.Event()
+    done = threading.Event()
+
+    def hold() -> None:
+        with store._merger._lock, lists._lock:
+            held.set()
+            done.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(30)
+    child = os.fork()
+    if child == 0:  # no test framework from here on
+        try:
+            signal.alarm(20)
+            for number in range(8):
+                store.replace([item(f"x{number}", "river of the child")])
+            found = len(store.words("river", 500, Scope()))
+            store.close()
+            os._exit(0 if found == 28 else 1)
+        except BaseException:  # noqa: BLE001 - whatever it is, the parent is told
+            os._exit(2)
+    _, status = os.waitpid(child, 0)
+    done.set()
+    holder.join()
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert len(store.words("river", 500, Scope())) == 28
 
 
 def test_segments_that_are_mostly_dead_are_written_again(
