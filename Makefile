@@ -17,7 +17,7 @@ PLUGIN_TESTS := plugins/semantic-core-wordllama \
   $(addprefix plugins/semantic-core-gemini/tests/,test_contract.py test_embedder.py test_plugin.py test_keys.py) \
   $(addprefix plugins/semantic-core-openai/tests/,test_contract.py test_embedder.py test_plugin.py test_keys.py) \
   plugins/semantic-core-use plugins/semantic-core-onnx \
-  $(addprefix plugins/semantic-core-peewee/tests/,$(addprefix sqlite/,test_contract.py test_vector_search.py test_word_search.py \
+  $(addprefix plugins/semantic-core-peewee/tests/,$(addprefix sqlite/,test_contract.py test_vector_search.py test_text_search.py \
   test_filters.py) $(addprefix orm/,test_models.py test_connections.py test_peewee_migrations.py))
 COMPAT_TESTS ?= $(KERNEL_TESTS) $(PLUGIN_TESTS)
 EXTRA ?= dev

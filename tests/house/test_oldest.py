@@ -4,12 +4,16 @@ by ``make oldest``.
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 
 import oldest
 import pytest
+from floor_plan import ROOT
 from packaging.version import Version
 
 IN_OLDEST = (Path(sys.prefix) / "constraints.txt").exists()
@@ -66,3 +70,15 @@ def test_two_floors_of_one_package_are_told(tmp_path: Path) -> None:
         oldest.floors([project])
     project.write_text(project.read_text("utf-8").replace("2.2", "2.1"), "utf-8")
     assert oldest.floors([project]) == {"numpy": "2.1"}
+
+
+def test_each_file_that_is_tried_on_other_versions_exists() -> None:
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    outer = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    command = ["make", "--dry-run", "compat", "COMPAT_TESTS=$(KERNEL_TESTS) $(PLUGIN_TESTS)"]
+    done = subprocess.run(command, cwd=ROOT, env=outer, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    tried = [word for word in done.stdout.split() if word.startswith(("tests/", "plugins/"))]
+    assert len(tried) > 20
+    assert [path for path in tried if not (ROOT / path).exists()] == []
