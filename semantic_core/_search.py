@@ -20,6 +20,7 @@ import attrs
 from semantic_core._matches import Total, by_field, facets_of, only_these, total_of
 from semantic_core._no_embedder import WordsOnly
 from semantic_core._plugins.fusion import FUSED, WORDS, words_relevance
+from semantic_core._plugins.ranking_steps import falling
 from semantic_core._typos import TYPOS, corrected
 from semantic_core._validation import (
     check_count,
@@ -538,7 +539,13 @@ class _OneSearch:
     def _reranked_block(self, request: SearchRequest, block: list[SearchHit]) -> list[SearchHit]:
         left, reasons = self._plugins.rerank(request, block, self._store)
         _add_new(self._reasons, reasons)
-        return left
+        if request.order_by:
+            return left
+        scores = falling([hit.score for hit in left])
+        return [
+            hit if hit.score == score else attrs.evolve(hit, score=score)
+            for hit, score in zip(left, scores, strict=True)
+        ]
 
     def _blocks(self, order: Order, start: int, stop: int, size: int) -> list[list[SearchHit]]:
         """The hits from `start` to `stop`, in blocks of this size, all of one state."""

@@ -278,6 +278,8 @@ def _hits_fault(hits: Any, known: set[ChunkId]) -> str:
     for hit in hits:
         if not isinstance(hit, SearchHit):
             return f"wanted SearchHits, got {named(hit)}"
+        if not _is_finite(hit.score):
+            return f"wanted finite scores, got {clip(hit.score)}"
     ids = [hit.id for hit in hits]
     if not known.issuperset(ids):
         return f"wanted hits it was given, got another{_at(ids, known)}"

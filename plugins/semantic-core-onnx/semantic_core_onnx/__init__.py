@@ -1,9 +1,10 @@
-"""The embedders "onnx" and "sentence-transformers": a model from a folder on this computer.
+"""Embedders and a reranker that run a model from a folder on this computer: "onnx",
+"sentence-transformers" and "onnx-reranker".
 
 Nothing is downloaded: a folder that is not there is an error that says how to get a model.
 Importing this package is cheap; onnxruntime and the tokenizer are loaded with the first text.
-Rooms: `folder` (its files and settings), `local` (what the embedders have in common), `runtime`
-(tokens, onnxruntime and pooling) and `embedder`.
+Rooms: `folder` (its files and settings), `loading` (when a model is loaded), `local` (what the
+embedders have in common), `runtime` (tokens, onnxruntime and pooling), `embedder` and `reranker`.
 
 Tested by tests/test_plugin.py and tests/test_contract.py.
 """

@@ -6,13 +6,13 @@ Tested by tests/test_embedder.py, tests/test_contract.py and tests/test_sentence
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from semantic_core.errors import EmbedderError
 from semantic_core_onnx.folder import TOKENIZER, ModelFolder, ModelOptions, Pooling
 from semantic_core_onnx.local import FolderEmbedder
-from semantic_core_onnx.runtime import TokenVectors
+from semantic_core_onnx.runtime import TokenVectors, alike
 
 if TYPE_CHECKING:
     from semantic_core.types import Vectors
@@ -58,7 +58,7 @@ class OnnxEmbedder(FolderEmbedder[TokenVectors]):
             firsts.append(len(windows))
             windows.extend(model.windows(text))
         rows = np.empty((len(windows), self._dimensions), dtype=np.float32)
-        for places in self._batches(windows):
+        for places in alike(list(map(len, windows)), self._options.batch_size):
             vectors = model.embed([windows[place] for place in places])
             if vectors.shape[1] != self._dimensions:
                 return vectors  # told by the caller
@@ -69,15 +69,6 @@ class OnnxEmbedder(FolderEmbedder[TokenVectors]):
         rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
         sums: Vectors = np.add.reduceat(rows * weights, firsts, axis=0)
         return sums
-
-    def _batches(self, windows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-        """The places of windows that are computed together: of similar length, so that little is
-        padded.
-        """
-        order = sorted(range(len(windows)), key=lambda place: len(windows[place]))
-        size = self._options.batch_size
-        for start in range(0, len(order), size):
-            yield order[start : start + size]
 
 
 class SentenceTransformersEmbedder(FolderEmbedder[Any]):

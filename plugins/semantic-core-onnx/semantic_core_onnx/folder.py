@@ -231,11 +231,7 @@ class ModelOptions:
         """These options. Raises ConfigError for one that nothing can be done with."""
         least = {"max_tokens": 0, "dimensions": 0, "max_chars": 0, "batch_size": 1, "threads": 0}
         for name, smallest in least.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
-                raise ConfigError(
-                    f"{embedder}: {name} must be an int of at least {smallest}, got {value!r}."
-                )
+            check_count(embedder, name, getattr(self, name), smallest)
         for name in ("query_prefix", "document_prefix"):
             value = getattr(self, name)
             if not isinstance(value, str | None):
@@ -246,3 +242,9 @@ class ModelOptions:
                 f"{embedder}: pooling must be one of {', '.join(poolings)}, got {self.pooling!r}."
             )
         return self
+
+
+def check_count(owner: str, name: str, value: object, smallest: int) -> None:
+    """Raises ConfigError for an option that is no int of at least so much. owner: whose option."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
+        raise ConfigError(f"{owner}: {name} must be an int of at least {smallest}, got {value!r}.")

@@ -5,16 +5,15 @@ Tested by tests/test_embedder.py and tests/test_contract.py.
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from threading import Lock
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from semantic_core import Space
 from semantic_core.coverage import UNKNOWN_TOKENS, coverage_of, words_of
 from semantic_core.errors import ConfigError, EmbedderError, InputError, TextInvalid
 from semantic_core_onnx.folder import ModelFolder, ModelOptions
+from semantic_core_onnx.loading import Loaded
 
 if TYPE_CHECKING:
     from semantic_core.types import Vector, Vectors
@@ -57,9 +56,7 @@ class FolderEmbedder(ABC, Generic[M]):
         self._document_prefix = _given_or(options.document_prefix, folder.prefix(DOCUMENT))
         self._unknown = folder.unknown_token()
         self._space: Space | None = None
-        self._model: M | None = None
-        self._process = os.getpid()
-        self._lock = Lock()
+        self._model = Loaded(self._open, folder.name, options.threads)
 
     @abstractmethod
     def _identity(self) -> tuple[str, dict[str, str]]:
@@ -132,7 +129,7 @@ class FolderEmbedder(ABC, Generic[M]):
         """How well each text is covered, from 0 to 1, by the number of tokens of its words: see
         `semantic_core.coverage.coverage_of`. Loads the model.
         """
-        model = self._loaded()
+        model = self._model.get()
         shares = []
         for text in texts:
             words = words_of(text)
@@ -152,7 +149,7 @@ class FolderEmbedder(ABC, Generic[M]):
             _check(text)
         if not len(texts):
             return np.zeros((0, self._dimensions), dtype=np.float32)
-        rows = self._vectors(self._loaded(), [prefix + text for text in texts])
+        rows = self._vectors(self._model.get(), [prefix + text for text in texts])
         if rows.shape != (len(texts), self._dimensions):
             raise EmbedderError(
                 f"The model {self._folder.name} gave vectors of {rows.shape[-1]} numbers; its "
@@ -167,26 +164,6 @@ class FolderEmbedder(ABC, Generic[M]):
             )
         unit: Vectors = (rows / lengths[:, None]).astype(np.float32)
         return unit
-
-    def _loaded(self) -> M:
-        """The model. Raises EmbedderError in a process that was forked after the model was loaded
-        with threads, which a fork does not take along.
-        """
-        if self._process != os.getpid():
-            if self._model is not None and self._options.threads != 1:
-                raise EmbedderError(
-                    f"The model {self._folder.name} was loaded with several threads before this "
-                    "process was forked, and cannot be used here.",
-                    hint="Set threads to 1, or create the client after the fork.",
-                )
-            self._lock = Lock()
-            self._process = os.getpid()
-        model = self._model
-        if model is None:
-            with self._lock:
-                model = self._model or self._open()
-                self._model = model
-        return model
 
 
 def _given_or(given: str | None, otherwise: str) -> str:

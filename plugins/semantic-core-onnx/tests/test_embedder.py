@@ -233,7 +233,7 @@ from semantic_core_onnx import open_onnx
 warnings.simplefilter("ignore", DeprecationWarning)
 embedder = open_onnx(path={path!r}, threads={threads})
 before = embedder.embed_query("hello").tolist()
-embedder._lock.acquire()
+embedder._model._lock.acquire()
 child = os.fork()
 if child == 0:
     threading.Timer(60, os._exit, (3,)).start()

@@ -53,7 +53,9 @@ def test_the_installed_distribution_announces_the_module() -> None:
     found = [
         point.value
         for point in entry_points(group="semantic_core")
-        if point.dist is not None and point.dist.name == "semantic-core-onnx"
+        if point.dist is not None
+        and point.dist.name == "semantic-core-onnx"
+        and point.name == "onnx"
     ]
     if not found:
         pytest.skip("run from the source tree, the distribution is not installed")

@@ -38,7 +38,9 @@ def write_tokenizer(folder: Path) -> int:
     )
     tokenizer.train_from_iterator(TEXTS, trainer)
     tokenizer.post_processor = TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 1), ("[SEP]", 2)],
     )
     tokenizer.save(str(folder / "tokenizer.json"))
     return int(tokenizer.get_vocab_size())
@@ -84,6 +86,46 @@ def write_model(
     onnx.save(helper.make_model(graph, ir_version=IR_VERSION, opset_imports=opset), str(file))
 
 
+def write_pair_model(file: Path, vocabulary: int, *, labels: int = 1) -> None:
+    """A graph that reads a question and a passage together: the product of the means of their
+    tokens' vectors, so many times.
+    """
+    table = np.random.default_rng(1).normal(size=(vocabulary, DIMENSIONS)).astype(np.float32)
+    table[:4] = 0.0
+    constants = [
+        numpy_helper.from_array(table, "table"),
+        numpy_helper.from_array(np.array([2]), "last"),
+        numpy_helper.from_array(np.array([1]), "middle"),
+        numpy_helper.from_array(np.array([1, labels]), "labels"),
+    ]
+    nodes = [
+        helper.make_node("Gather", ["table", "input_ids"], ["tokens"]),
+        helper.make_node("Cast", ["token_type_ids"], ["second"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
+        helper.make_node("Sub", ["mask", "second"], ["first"]),
+        helper.make_node("Mul", ["first_mean", "second_mean"], ["product"]),
+        helper.make_node("ReduceSum", ["product", "middle"], ["score"], keepdims=1),
+        helper.make_node("Tile", ["score", "labels"], ["logits"]),
+    ]
+    for side in ("first", "second"):
+        nodes[4:4] = [
+            helper.make_node("Unsqueeze", [side, "last"], [f"{side}_mask"]),
+            helper.make_node("Mul", ["tokens", f"{side}_mask"], [f"{side}_tokens"]),
+            helper.make_node(
+                "ReduceSum", [f"{side}_tokens", "middle"], [f"{side}_sum"], keepdims=0
+            ),
+            helper.make_node("ReduceSum", [side, "middle"], [f"{side}_count"], keepdims=1),
+            helper.make_node("Div", [f"{side}_sum", f"{side}_count"], [f"{side}_mean"]),
+        ]
+    given = []
+    for name in ("input_ids", "attention_mask", "token_type_ids"):
+        given.append(helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"]))
+    output = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", labels])
+    graph = helper.make_graph(nodes, "tiny pairs", given, [output], constants)
+    opset = [helper.make_opsetid("", OPSET)]
+    onnx.save(helper.make_model(graph, ir_version=IR_VERSION, opset_imports=opset), str(file))
+
+
 def write_json(file: Path, value: Any) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(value), "utf-8")
@@ -113,4 +155,12 @@ def make_folder(folder: Path, **model: Any) -> Path:
             {"idx": 2, "name": "2", "path": "2_Normalize", "type": f"{package}.Normalize"},
         ],
     )
+    return folder
+
+
+def make_pair_folder(folder: Path, **model: Any) -> Path:
+    """A folder with a cross-encoder. model: as `write_pair_model` takes it."""
+    folder.mkdir(parents=True)
+    write_pair_model(folder / "model.onnx", write_tokenizer(folder), **model)
+    write_json(folder / "tokenizer_config.json", {"model_max_length": MAX_TOKENS})
     return folder
