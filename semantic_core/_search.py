@@ -291,6 +291,7 @@ class Search:
         for middleware, a fusion or a reranker that fails.
         """
         _check(request)
+        request = attrs.evolve(request, analyser=self._analyser)
         started = perf_counter()
         results = self._plugins.search(
             request, self._once, self._store, per_document=self._per_document

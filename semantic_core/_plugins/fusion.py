@@ -44,7 +44,7 @@ from semantic_core.ranking import TITLE as TITLE_FIELD
 from semantic_core.types import ChunkId, Ranking
 
 if TYPE_CHECKING:
-    from semantic_core.protocols import Store
+    from semantic_core.protocols import Analyser, Store
     from semantic_core.types import SearchHit, SearchRequest, StoredChunk, Vector, Vectors
 
 FUSED = "fused"
@@ -64,8 +64,8 @@ MOST_RESCORED = 1_000
 vectors of so many candidates would take long to read.
 """
 
-ANALYSER: Final = WordAnalyser()
-"""Tells whether a boosted field contains the words of a query."""
+WITHOUT_STEMS: Final = WordAnalyser()
+"""Splits the words of a request that has no analyser."""
 
 OtherScores = Callable[[Ranking, Sequence[ChunkId]], Sequence[float] | None]
 """Returns the scores of candidates that a retriever did not list, NaN for one that it cannot score;
@@ -84,8 +84,8 @@ class Evidence:
     other_scores: scores of candidates that a retriever did not list. full: of the query, see
     `TextScale`; 0.0 if the store does not know it. query: the vector of the query. vectors: the
     vectors of candidates, a row each; None if the store does not give them. coverage: how well the
-    embedder covers the query. fetch: the candidates with their fields. asked: the terms of each
-    word of the query. now: the time that ages are counted to.
+    embedder covers the query. fetch: the candidates with their fields. analyser: tells whether a
+    boosted field contains the words of the query, text. now: the time that ages are counted to.
     """
 
     other_scores: OtherScores = no_scores
@@ -96,7 +96,8 @@ class Evidence:
     fetch: Callable[[Sequence[ChunkId]], Iterable[StoredChunk]] = attrs.field(
         default=lambda ids: ()
     )
-    asked: Sequence[frozenset[str]] = ()
+    text: str = ""
+    analyser: Analyser = WITHOUT_STEMS
     now: datetime = attrs.field(factory=lambda: datetime.now(UTC))
 
 
@@ -123,7 +124,8 @@ class ScoreFusion:
             store.vectors if hybrid and isinstance(store, ChunkVectors) else None,
             request.coverage,
             store.fetch,
-            _words_of(request.text) if options.boosts else (),
+            request.text,
+            request.analyser or WITHOUT_STEMS,
         )
         if hybrid or len(rankings) > 1 or options.boosts or options.recency:
             if not hybrid:
@@ -155,10 +157,10 @@ def words_relevance(
     return steps.relevance(nothing, scores, most, nothing)
 
 
-def _words_of(text: str) -> Sequence[frozenset[str]]:
+def _words_of(text: str, analyser: Analyser) -> Sequence[frozenset[str]]:
     """The terms of each word of a query."""
     terms: defaultdict[int, set[str]] = defaultdict(set)
-    for token in ANALYSER.query_tokens(text):
+    for token in analyser.query_tokens(text):
         terms[token.position].add(token.term)
     return [frozenset(of_word) for of_word in terms.values()]
 
@@ -340,18 +342,18 @@ class _Fusion:
         boosts = self._options.boosts
         if boosts:
             with self._timed("boosts"):
+                asked = _words_of(self._evidence.text, self._evidence.analyser)
                 for field, weight in boosts.items():
-                    values = steps.boosted(values, self._shares_of(field), weight)
+                    values = steps.boosted(values, self._shares_of(field, asked), weight)
         return values
 
-    def _shares_of(self, field: str) -> list[float]:
-        """The part of the query's words that a field of each candidate's document contains."""
-        asked = self._evidence.asked
+    def _shares_of(self, field: str, asked: Sequence[frozenset[str]]) -> list[float]:
+        """The part of these words that a field of each candidate's document contains."""
         shares = [0.0] * len(self.ids)
         for stored in self._stored():
             value = stored.title if field == TITLE_FIELD else stored.metadata.get(field, "")
             text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            terms = {token.term for token in ANALYSER.tokens(text)}
+            terms = {token.term for token in self._evidence.analyser.tokens(text)}
             if asked and terms:
                 found = sum(not terms.isdisjoint(word) for word in asked)
                 shares[self._places[stored.chunk.id]] = found / len(asked)

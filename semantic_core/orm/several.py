@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semantic_core._interruption import cut_cleanly
 from semantic_core._validation import check_count, clip
@@ -16,7 +16,12 @@ from semantic_core.filters import Filter
 from semantic_core.orm.base import BaseORMAdapter, Where, check_fields_of, checked_where
 from semantic_core.orm.index import SemanticIndex
 from semantic_core.orm.results import ModelResults, found_rows
-from semantic_core.types import Mode, SearchResults
+from semantic_core.ranking import RankingOptions
+from semantic_core.types import Mode, Passages, SearchResults
+
+if TYPE_CHECKING:
+    from semantic_core._typos import Typos
+    from semantic_core.query_syntax import Syntax
 
 
 @cut_cleanly
@@ -36,6 +41,11 @@ def search_models(
     total: bool = False,
     facets: Sequence[str] | Mapping[str, int] | None = None,
     order_by: str | None = None,
+    passages: Passages = "best",
+    min_score: float = 0.0,
+    ranking: RankingOptions | Mapping[str, Any] | None = None,
+    syntax: Syntax = "plain",
+    typos: Typos = "suggest",
 ) -> ModelResults[Any]:
     """The best `limit` rows of several models after the first `offset`, best first, with one query
     for each model: ``search_models([Article, Comment], "loops")``.
@@ -43,8 +53,10 @@ def search_models(
     models: models whose index is bound, or their indexes, such as ``Article.semantic`` where a
     model has several; all of one core. They may be of several databases and ORMs. among: for each
     of these models its rows, see `BaseORMAdapter.search`; None for all rows of all. where, facets,
-    order_by: fields that are metadata_fields of every model. tenant: for all of them, or for none.
-    Everything else is as for `BaseORMAdapter.search`; ``waiting`` is the sum of all.
+    order_by: fields that are metadata_fields of every model; these may stand before a colon in a
+    query. ranking: for all of them; the weights of fields in their declarations do not count here.
+    tenant: for all of them, or for none. Everything else is as for `BaseORMAdapter.search`;
+    ``waiting`` is the sum of all.
 
     Raises ConfigError for a model without an index, for one that is given twice, and for indexes of
     several cores; InputError if `among` names other models.
@@ -86,6 +98,9 @@ def search_models(
         if any(other._tenant != core._tenant for other in cores):
             raise InputError(f"The models do not agree on which tenant {clip(tenant)} is.")
 
+        declared = [set(adapter.declaration.metadata_fields) for adapter in adapters.values()]
+        fields = tuple(sorted(set.intersection(*declared)))
+
         def find(page: int, seen: int) -> SearchResults:
             return core.search(
                 query,
@@ -99,6 +114,12 @@ def search_models(
                 total=total and not seen,
                 facets=None if seen else facets,
                 order_by=order_by,
+                passages=passages,
+                min_score=min_score,
+                ranking=ranking,
+                syntax=syntax,
+                fields=fields,
+                typos="ignore" if seen and typos == "suggest" else typos,
             )
 
         live = {name: adapter._live for name, adapter in by_collection.items()}

@@ -29,35 +29,46 @@ def settings(project: Path) -> Mapping[str, object]:
     return tomllib.loads((project / "pyproject.toml").read_text("utf-8"))
 
 
-def name_of(project: Path) -> str:
-    return str(settings(project)["project"]["name"])
+class Dist:
+    """A folder for the wheels, each from its sdist, and sdists. A project is built when it is asked
+    for: each worker builds those of its tests.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._built: set[Path] = set()
+
+    def wheel(self, project: Path) -> ZipFile:
+        (file,) = self._of(project).glob(f"{self._name(project)}-*.whl")
+        return ZipFile(file)
+
+    def sdist(self, project: Path) -> tarfile.TarFile:
+        (file,) = self._of(project).glob(f"{self._name(project)}-*.tar.gz")
+        return tarfile.open(file)
+
+    def metadata(self, project: Path) -> Message:
+        with self.wheel(project) as wheel:
+            (name,) = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+            return message_from_bytes(wheel.read(name))
+
+    def _of(self, project: Path) -> Path:
+        if project not in self._built:
+            command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", self._folder]
+            done = subprocess.run(
+                [*map(str, command), str(project)], capture_output=True, text=True
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+            self._built.add(project)
+        return self._folder
+
+    @staticmethod
+    def _name(project: Path) -> str:
+        return str(settings(project)["project"]["name"]).replace("-", "_")
 
 
 @pytest.fixture(scope="module")
-def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with a wheel and an sdist of every distribution, each wheel from its sdist."""
-    folder = tmp_path_factory.mktemp("dist")
-    for project in PROJECTS:
-        command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, project]
-        done = subprocess.run([*map(str, command)], capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-    return folder
-
-
-def wheel_of(dist: Path, project: Path) -> ZipFile:
-    (file,) = dist.glob(f"{name_of(project).replace('-', '_')}-*.whl")
-    return ZipFile(file)
-
-
-def sdist_of(dist: Path, project: Path) -> tarfile.TarFile:
-    (file,) = dist.glob(f"{name_of(project).replace('-', '_')}-*.tar.gz")
-    return tarfile.open(file)
-
-
-def metadata_of(dist: Path, project: Path) -> Message:
-    with wheel_of(dist, project) as wheel:
-        (name,) = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
-        return message_from_bytes(wheel.read(name))
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Dist:
+    return Dist(tmp_path_factory.mktemp("dist"))
 
 
 def page_of(metadata: Message) -> str:
@@ -91,18 +102,14 @@ def test_every_kind_of_link_is_seen(page: str, found: list[str]) -> None:
 
 @pytest.mark.slow
 @for_each(PROJECTS)
-def test_no_link_and_no_picture_of_an_index_page_is_relative(project: Path, dist: Path) -> None:
-    metadata = metadata_of(dist, project)
+def test_links_of_an_index_page_are_absolute_and_lead_to_files_of_the_repository(
+    project: Path, dist: Dist
+) -> None:
+    metadata = dist.metadata(project)
     assert metadata["Description-Content-Type"] == "text/markdown"
     found = targets(page_of(metadata))
     assert found
     assert [target for target in found if not target.startswith("https://")] == []
-
-
-@pytest.mark.slow
-@for_each(PROJECTS)
-def test_links_of_an_index_page_lead_to_files_of_the_repository(project: Path, dist: Path) -> None:
-    found = targets(page_of(metadata_of(dist, project)))
     pages = [target for target in found if target.startswith(HOME)]
     pictures = [target for target in found if target.startswith(PICTURES)]
     assert len(pages) + len(pictures) >= len(
@@ -146,8 +153,8 @@ def test_what_builds_a_distribution_is_in_the_environment_of_make_wheels(project
 
 
 @pytest.mark.slow
-def test_the_sdist_of_the_kernel_brings_the_pages_and_the_blueprints(dist: Path) -> None:
-    with sdist_of(dist, ROOT) as sdist:
+def test_the_sdist_of_the_kernel_brings_the_pages_and_the_blueprints(dist: Dist) -> None:
+    with dist.sdist(ROOT) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
     wanted = {"README.md", "CHANGELOG.md", "LICENSE", "CONTRIBUTING.md", "benchmarks/README.md"}
     for folder in ("guides", "adapters_blueprints"):
@@ -161,8 +168,8 @@ def test_the_sdist_of_the_kernel_brings_the_pages_and_the_blueprints(dist: Path)
 
 
 @pytest.mark.slow
-def test_the_wheel_of_the_kernel_brings_the_blueprints(dist: Path) -> None:
-    with wheel_of(dist, ROOT) as wheel:
+def test_the_wheel_of_the_kernel_brings_the_blueprints(dist: Dist) -> None:
+    with dist.wheel(ROOT) as wheel:
         held = {
             name.rpartition("/")[2]: wheel.read(name)
             for name in wheel.namelist()

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from semantic_core import Document, Ref, SearchHit, SemanticCore
 from semantic_core._memory.store import MemoryStore
+from semantic_core.analysis import WordAnalyser
 from semantic_core.errors import EmbedderUnavailable, InputError
 from semantic_core.ranking import STEPS, RankingOptions, Recency
 from semantic_core.testing import HashEmbedder
+from semantic_core.types import Token
 
 WORDS = ("loop", "list", "block", "item", "break", "value", "index", "sorted", "reverse", "key")
 
@@ -249,6 +251,24 @@ def test_a_boosted_key_of_the_metadata_brings_a_document_forward() -> None:
     )
     assert keys(core.search("zorbak", mode="text"))[0] == "plain"
     assert keys(core.search("zorbak", mode="text", ranking={"boosts": {"tags": 5}}))[0] == "tagged"
+
+
+class Prefixes:
+    """Terms are the first four letters of words."""
+
+    identity = "prefixes-1"
+
+    def tokens(self, text: str, language: str | None = None) -> list[Token]:
+        return [token._replace(term=token.term[:4]) for token in WordAnalyser().tokens(text)]
+
+    query_tokens = tokens
+
+
+def test_boosted_fields_are_compared_as_the_full_text_search_compares_words() -> None:
+    core = SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[], analyser=Prefixes())
+    core.ingest(in_title_or_text())
+    inflected = core.search("zorbaks", mode="text", ranking={"boosts": {"title": 10}})
+    assert keys(inflected)[0] == "title"
 
 
 # --- recency --------------------------------------------------------------------------------------

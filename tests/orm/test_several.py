@@ -113,6 +113,28 @@ def test_total_facets_order_where_and_among_are_of_all_models(world: World) -> N
     assert not search_models(models, "loop", among=nothing)
 
 
+def test_syntax_scores_ranking_and_passages_are_those_of_one_search(world: World) -> None:
+    models = [world.Article, world.Comment]
+    found = search_models(models, "loop year:2022", syntax="query", mode="text", limit=20)
+    assert named(found) == ["Article 2"]
+    # A field that only one of them has is a word.
+    owner = search_models(models, "owner:bea loop", syntax="query", mode="text", limit=20)
+    assert len(owner) == 10
+    every = search_models(models, "loop 3", mode="text", limit=20)
+    least = every[0].search_hit.score
+    best = search_models(models, "loop 3", mode="text", limit=20, min_score=least)
+    assert named(best) == [
+        name for name, row in zip(named(every), every, strict=True) if row.search_hit.score >= least
+    ]
+    assert len(best) < len(every)
+    plain = search_models(models, "loop", ranking={"steps": []}, limit=20)
+    assert "feedback" not in plain[0].search_hit.parts
+    assert len(search_models(models, "loop", passages="all", limit=20)) == 10
+    world.Article.create(id=6, body="zebra stripes", year=2020, owner="ann")
+    mistyped = search_models(models, "zebre", mode="text", typos="correct")
+    assert named(mistyped) == ["Article 6"]
+
+
 def test_what_is_refused(world: World, tmp_path: Path) -> None:
     models = [world.Article, world.Comment]
     with pytest.raises(FilterInvalid, match="owner"):
