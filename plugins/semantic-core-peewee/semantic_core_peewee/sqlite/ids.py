@@ -13,6 +13,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from sys import intern
 from typing import Any
 
+import attrs
+
 from semantic_core.types import ChunkId, Ranking, Ref
 from semantic_core_peewee.sqlite.pool import View
 from semantic_core_peewee.sqlite.records import of_rows
@@ -40,21 +42,43 @@ def chunk_ids(view: View, chunks: Collection[int]) -> dict[int, ChunkId]:
     """The ids of these rows of the chunk table."""
     known = {} if view.ids is None else view.ids
     found: dict[int, ChunkId] = {}
-    unknown: list[int] = []
     for chunk in chunks:
         id = known.get(chunk)
-        if id is None:
-            unknown.append(chunk)
-        else:
+        if id is not None:
             found[chunk] = id
-    if unknown:
+    if len(found) < len(chunks):
+        unknown = [chunk for chunk in chunks if chunk not in found]
         read = _made(view.raw.execute(_IDS, (json.dumps(unknown),)))
         if len(known) + len(read) > view.tuning.most_ids:
             known.clear()
         known.update(read)
         found.update(read)
-    view.kept.setdefault(_ROWS, {}).update(zip(found.values(), found, strict=True))
+    _numbers(view).met.append(found)
     return found
+
+
+@attrs.frozen
+class _Numbers:
+    """The row numbers of the chunks that a transaction has met. met: those whose ids were read;
+    known: the same, by id, as far as somebody has asked for numbers.
+    """
+
+    met: list[dict[int, ChunkId]] = attrs.field(factory=list)
+    known: dict[ChunkId, int] = attrs.field(factory=dict)
+
+    def by_id(self) -> dict[ChunkId, int]:
+        """All of them."""
+        while self.met:
+            found = self.met.pop()
+            self.known.update(zip(found.values(), found, strict=True))
+        return self.known
+
+
+def _numbers(view: View) -> _Numbers:
+    numbers: _Numbers | None = view.kept.get(_ROWS)
+    if numbers is None:
+        numbers = view.kept[_ROWS] = _Numbers()
+    return numbers
 
 
 @of_rows
@@ -97,7 +121,7 @@ def numbers_of(view: View, ids: Sequence[ChunkId]) -> list[int | None]:
 
     Those this transaction has not met yet are looked up.
     """
-    known: dict[ChunkId, int] = view.kept.setdefault(_ROWS, {})
+    known = _numbers(view).by_id()
     numbers = [known.get(id) for id in ids]
     unknown: list[int] = []
     wanted: list[tuple[str, str, str, int]] = []

@@ -374,6 +374,18 @@ class SqliteStore:
         if isinstance(scope, Scope) and scope.text:
             self._built()
 
+    def _search_text(self, work: Callable[[View], T]) -> T:
+        """What `work` makes of one state with a full-text index; see `_built`."""
+
+        def checked(view: View) -> tuple[T] | None:
+            return (work(view),) if self._index.is_built(view) else None
+
+        found = self._pool.search(checked)
+        if found is None:
+            self.reanalyse(self._text.analyser)
+            return self._pool.search(work)
+        return found[0]
+
     def words(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `TextSearch.words`. BM25 with the numbers of FTS5, over the terms of the analyser.
 
@@ -384,24 +396,21 @@ class SqliteStore:
         others. Raises QueryTooLarge above 100,000 characters; AnalyserMismatch.
         """
         most = check_count("limit", limit)
-        self._built()
 
         def work(view: View) -> Ranking:
             return self._index.words(view, text, most, scope, self._clause(view, scope))
 
-        return self._pool.search(work)
+        return self._search_text(work)
 
     def score(self, ids: Sequence[ChunkId], text: str) -> Scores:
         """See `TextScores.score`. The same numbers `words` gives, up to rounding."""
         wanted = self._checked_ids(ids)
-        self._built()
-        return self._pool.search(self._index.score, wanted, text)
+        return self._search_text(lambda view: self._index.score(view, wanted, text))
 
     def full_score(self, text: str, tenant: str = "") -> float:
         """See `TextScale.full_score`. Of the words that `words` looks for."""
         check_tenant(tenant, self._multi_tenant)
-        self._built()
-        return self._pool.search(self._index.full_score, text)
+        return self._search_text(lambda view: self._index.full_score(view, text))
 
     def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `TitleSearch.titled`.
@@ -410,19 +419,17 @@ class SqliteStore:
         documents may be called so, those with the shortest titles are looked at.
         """
         most = check_count("limit", limit)
-        self._built()
 
         def work(view: View) -> Ranking:
             clause = self._clause(view, scope)
             return titles.titled(view, text, most, clause, scope.tenant)
 
-        return self._pool.search(work)
+        return self._search_text(work)
 
     def meeting(self, refs: Collection[Ref], conditions: TextConditions) -> frozenset[Ref]:
         """See `TextFilter.meeting`."""
         wanted = [self._checked(ref) for ref in refs]
-        self._built()
-        return self._pool.search(met, wanted, conditions, self._index)
+        return self._search_text(lambda view: met(view, wanted, conditions, self._index))
 
     def word_counts(self, words: Collection[str], scope: Scope) -> Mapping[str, int]:
         """See `Vocabulary.word_counts`: exact numbers of passages."""
@@ -444,14 +451,13 @@ class SqliteStore:
 
     def _in_words(self, scope: Scope, ask: Callable[[ScopedWords], T]) -> T:
         """What is asked of the words in a scope."""
-        self._built()
 
         def work(view: View) -> T:
             version = self._index.version(view)
             inside = rows_in_scope(view, version, scope, self._clause(view, scope))
             return ask(ScopedWords(view, self._index, version, inside))
 
-        return self._pool.search(work)
+        return self._search_text(work)
 
     def count(self, text: str, scope: Scope) -> int:
         """See `TextCounts.count`. The words that are looked for are those of `words`."""
@@ -490,13 +496,12 @@ class SqliteStore:
         self, text: str | None, scope: Scope, work: Callable[[View, NDArray[np.int64]], T]
     ) -> T:
         """What `work` makes of the documents in scope that contain a word of the text."""
-        self._built()
 
         def on_documents(view: View) -> T:
             clause = self._clause(view, scope)
             return work(view, matches.holding(view, self._index, text, scope, clause))
 
-        return self._pool.search(on_documents)
+        return self._search_text(on_documents)
 
     def fetch(self, ids: Sequence[ChunkId]) -> list[StoredChunk]:
         """See `Store.fetch`."""

@@ -15,7 +15,7 @@ import os
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import attrs
 import numpy as np
@@ -35,12 +35,18 @@ from semantic_core_peewee.sqlite.text_segments import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+V = TypeVar("V")
+
 PATIENCE = 60.0
 """Seconds a search waits for another one that makes a version."""
 KEPT_VERSIONS = 4
 """Versions that stay in memory, for readers that see a slightly older state."""
 OVERHEAD = 300
 """Bytes a list takes that holds nothing."""
+SCORED_PART = 4
+"""What words score may take one of so many parts of the budget for their lists, besides them."""
+MOST_LIVING = 100_000
+"""Words whose number of rows a version remembers."""
 _STATE = "text"
 _DEAD = """select id, chunk
     from semantic_index_text_dead
@@ -113,17 +119,64 @@ def together(parts: Sequence[Holding]) -> Holding:
     return Holding(rows, np.bincount(places, weights=counts).astype(np.uint32))
 
 
-class TermLists:
-    """Lists of terms over the segments of one layout, of so many bytes in all. Each covers the
-    segments there were when it was asked for; later ones are read when it is asked for again. Safe
-    to share between threads.
+class Remembered(Generic[V]):
+    """Values by word, of so many bytes in all: the least recently used go first, but for the latest
+    one. Safe to share between threads.
     """
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
-        self._lock = threading.RLock()  # a signal handler may come in between
-        self._lists: OrderedDict[Alternatives, tuple[int, Holding]] = OrderedDict()
         self.memory = 0
+        self._lock = threading.RLock()  # a signal handler may come in between
+        self._values: OrderedDict[Alternatives, tuple[V, int]] = OrderedDict()
+
+    def get(self, word: Alternatives) -> V | None:
+        """The value of a word, if it is known."""
+        with self._lock:
+            found = self._values.get(word)
+            if found is None:
+                return None
+            self._values.move_to_end(word)
+            return found[0]
+
+    def keep(self, word: Alternatives, value: V, size: int) -> None:
+        """Remember a value of so many bytes."""
+        with self._lock:
+            before = self._values.pop(word, None)
+            if before is not None:
+                self.memory -= before[1]
+            self._values[word] = (value, size)
+            self.memory += size
+            while self.memory > self.budget and len(self._values) > 1:
+                _, (_, oldest) = self._values.popitem(last=False)
+                self.memory -= oldest
+
+    def forget(self) -> None:
+        """Give the memory back."""
+        with self._lock:
+            self._values.clear()
+            self.memory = 0
+
+
+class TermLists:
+    """Lists of terms over the segments of one layout. Each covers the segments there were when it
+    was asked for; later ones are read when it is asked for again. Safe to share between threads.
+
+    budget: bytes of all lists.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self._lists: Remembered[tuple[int, Holding]] = Remembered(budget)
+
+    @property
+    def budget(self) -> int:
+        """Bytes that the lists may take."""
+        return self._lists.budget
+
+    @property
+    def memory(self) -> int:
+        """Bytes that they take."""
+        return self._lists.memory
 
     def of_word(
         self, view: View, segments: Sequence[Segment], rows: int, word: Alternatives
@@ -131,42 +184,22 @@ class TermLists:
         """What contains any of the terms of this word; see `of`."""
         if len(word) == 1:
             return self.of(view, segments, rows, word[0])
-        covered, held = self._known(word)
+        covered, held = self._lists.get(word) or (0, NOWHERE)
         if covered != rows:
             held = together([self.of(view, segments, rows, key) for key in word])
-            self._keep(word, rows, held)
+            self._lists.keep(word, (rows, held), held.memory)
         return held
 
     def of(self, view: View, segments: Sequence[Segment], rows: int, key: int) -> Holding:
         """What contains this term in these segments, which have so many rows."""
-        covered, held = self._known((key,))
+        covered, held = self._lists.get((key,)) or (0, NOWHERE)
         if covered > rows:  # of a later version
             end = int(np.searchsorted(held.rows, rows))
             return Holding(held.rows[:end], held.counts[:end])
         if covered < rows:
             held = _extended(view, segments, covered, key, held)
-            self._keep((key,), rows, held)
+            self._lists.keep((key,), (rows, held), held.memory)
         return held
-
-    def _known(self, word: Alternatives) -> tuple[int, Holding]:
-        """(rows that it covers, list) of a word; (0, NOWHERE) if it is not known."""
-        with self._lock:
-            found = self._lists.get(word)
-            if found is None:
-                return 0, NOWHERE
-            self._lists.move_to_end(word)
-            return found
-
-    def _keep(self, word: Alternatives, rows: int, held: Holding) -> None:
-        with self._lock:
-            before = self._lists.pop(word, None)
-            if before is not None:
-                self.memory -= before[1].memory
-            self._lists[word] = (rows, held)
-            self.memory += held.memory
-            while self.memory > self.budget and len(self._lists) > 1:
-                _, (_, oldest) = self._lists.popitem(last=False)
-                self.memory -= oldest.memory
 
 
 def _extended(
@@ -174,38 +207,37 @@ def _extended(
 ) -> Holding:
     """The list with what the segments behind so many rows add."""
     wanted = np.uint64(key)
-    rows = [held.rows]
+    rows: list[NDArray[Any]] = [held.rows]
     counts = [held.counts]
+    starts = [0]
     for segment in segments:
         if segment.start < covered:
             continue
         found = segment.postings(view, wanted)
         if found is not None:
-            rows.append(found[0].astype(np.int32) + np.int32(segment.start))
+            rows.append(found[0])
             counts.append(found[1])
+            starts.append(segment.start)
     if len(rows) == 1:
         return held
-    return Holding(np.concatenate(rows), np.concatenate(counts))
+    every = np.concatenate(rows, dtype=np.int32)
+    every += np.repeat(np.array(starts, dtype=np.int32), [len(part) for part in rows])
+    return Holding(every, np.concatenate(counts))
 
 
-class Impacts:
-    """What terms score in the rows of a version's segments, without their weights: so much of it as
-    fits into the budget. It holds for one version, because it depends on the average length.
+class Scored(NamedTuple):
+    """What the rows that contain a word score for it, if it is asked for once. weight: the most
+    that a row can score.
     """
 
-    def __init__(self, budget: int) -> None:
-        self._left = budget
-        self._held: dict[Alternatives, NDArray[np.float64]] = {}
+    rows: NDArray[np.intp]
+    scores: NDArray[np.float64]
+    weight: float
 
-    def get(self, word: Alternatives) -> NDArray[np.float64] | None:
-        """Those of a word, if they are known."""
-        return self._held.get(word)
-
-    def keep(self, word: Alternatives, impacts: NDArray[np.float64]) -> None:
-        """Remember those of a word, if there is room."""
-        self._left -= impacts.nbytes + OVERHEAD
-        if self._left >= 0:
-            self._held[word] = impacts
+    @property
+    def memory(self) -> int:
+        """Bytes it takes, with about what Python adds."""
+        return OVERHEAD + self.rows.nbytes + self.scores.nbytes
 
 
 @attrs.frozen(eq=False)
@@ -255,8 +287,9 @@ class TextVersion:
     order of their chunks.
 
     alive: whether each row is there still; None if all are. dead: the rows that are not, ascending.
-    last_dead: the latest note of a dead chunk that was read. kept: what is worth remembering as
-    long as this version is searched.
+    last_dead: the latest note of a dead chunk that was read. scored: of words that were looked for,
+    what their rows score in this version; living: how many rows contain a word. kept: what else is
+    worth remembering as long as this version is searched.
     """
 
     generation: int
@@ -266,7 +299,8 @@ class TextVersion:
     dead: NDArray[np.int64]
     alive: NDArray[np.bool_] | None
     last_dead: int
-    impacts: Impacts
+    scored: Remembered[Scored]
+    living: dict[Alternatives, int] = attrs.field(factory=dict)
     kept: dict[Any, Any] = attrs.field(factory=dict)
 
     def __len__(self) -> int:
@@ -307,7 +341,23 @@ class TextVersion:
             held = self.sealed.lists.of_word(view, segments, len(self.sealed), word)
         return held, together([self.tail.holding(key) for key in word])
 
-    def holders(self, held: Holding, behind: Holding) -> int:
+    def rows_with(self, view: View, word: Alternatives) -> NDArray[np.intp]:
+        """The rows that contain any term of this word, dead ones among them, ascending."""
+        held, behind = self.holding_word(view, word)
+        if not len(behind.rows):
+            return held.rows.astype(np.intp)
+        return np.concatenate([held.rows, behind.rows + len(self.sealed)], dtype=np.intp)
+
+    def holders(self, view: View, word: Alternatives) -> int:
+        """How many living rows contain any term of this word; remembered."""
+        count = self.living.get(word)
+        if count is None:
+            count = self._living_of(*self.holding_word(view, word))
+            if len(self.living) < MOST_LIVING:
+                self.living[word] = count
+        return count
+
+    def _living_of(self, held: Holding, behind: Holding) -> int:
         """How many of these rows, as `holding` returns them, are alive."""
         count = len(held.rows) + len(behind.rows)
         if self.alive is None or not count:
@@ -367,7 +417,8 @@ class TextCache:
         if not self._versions:
             return 0
         latest = self._versions[-1]
-        return len(latest) * COLUMNS.itemsize + latest.sealed.lists.memory
+        lists = latest.sealed.lists.memory + latest.scored.memory
+        return len(latest) * COLUMNS.itemsize + lists
 
     def forget(self) -> None:
         """Give the memory back."""
@@ -393,6 +444,8 @@ class TextCache:
                 made = self._read(view, state)
             else:
                 made = _advanced(view, state, latest)
+            for version in self._versions:
+                version.scored.forget()
             self._versions.append(made)
             return made
 
@@ -446,8 +499,8 @@ def _version(
         last_dead = notes[-1][0]
     alive = None
     dead = np.zeros(0, dtype=np.int64)
-    impacts = Impacts(sealed.lists.budget // 4)
-    version = TextVersion(view.generation, state, sealed, tail, dead, alive, last_dead, impacts)
+    scored: Remembered[Scored] = Remembered(sealed.lists.budget // SCORED_PART)
+    version = TextVersion(view.generation, state, sealed, tail, dead, alive, last_dead, scored)
     rows = version.rows_of(gone)
     dead = np.unique(rows[rows >= 0])
     if not len(dead):

@@ -13,8 +13,6 @@ import math
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from itertools import groupby, repeat
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -27,6 +25,7 @@ from semantic_core_peewee.sqlite.selective_scopes import few_documents, in_scope
 from semantic_core_peewee.sqlite.text_index import (
     Alternatives,
     Holding,
+    Scored,
     TextCache,
     TextVersion,
     current_state,
@@ -70,23 +69,13 @@ _KEPT_SCOPES = 8
 
 class Term(NamedTuple):
     """A word that is looked for. word: its terms, which are alternatives: a chunk contains the word
-    as often as it contains any of them. held, behind: see `TextVersion.holding`. holders:
-    how many chunks contain it. times: how often it counts.
+    as often as it contains any of them. holders: how many chunks contain it. times: how often it
+    counts.
     """
 
     word: Alternatives
-    held: Holding
-    behind: Holding
     holders: int
     times: int
-
-
-class Scored(NamedTuple):
-    """What the rows that contain a term score for it. weight: the most that a row can score."""
-
-    rows: NDArray[np.intp]
-    scores: NDArray[np.float64]
-    weight: float
 
 
 class TextIndex:
@@ -122,15 +111,12 @@ class TextIndex:
         see `text_segments.key_of`.
         """
         found = [np.zeros(0, dtype=np.intp)]
-        for key in keys:
-            held, behind = version.holding(view, key)
-            found.append(held.rows.astype(np.intp))
-            found.append(behind.rows.astype(np.intp) + len(version.sealed))
+        found += [version.rows_with(view, (key,)) for key in keys]
         return _admitted(version, np.unique(np.concatenate(found)), None)
 
     def holders(self, view: View, version: TextVersion, key: int) -> int:
         """How many living rows contain this term."""
-        return version.holders(*version.holding(view, key))
+        return version.holders(view, (key,))
 
     def words(self, view: View, text: str, limit: int, scope: Scope, clause: Clause) -> Ranking:
         """The best `limit` chunks in scope that contain any of the words, by BM25; equal scores by
@@ -140,7 +126,7 @@ class TextIndex:
         terms = self._terms(view, version, text)
         if not terms or limit <= 0:
             return Ranking(SOURCE)
-        scored = [_scored(version, term) for term in terms]
+        scored = [_scored(view, version, term) for term in terms]
         inside, check = _scope(view, version, scope, clause)
 
         def best(most: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
@@ -166,7 +152,7 @@ class TextIndex:
         rows = version.rows_of(chunks)
         total = np.zeros(len(places))
         for term in terms:
-            found = _scored(version, term)
+            found = _scored(view, version, term)
             if len(found.rows):
                 there = np.searchsorted(found.rows, rows)
                 is_there = found.rows.take(there, mode="clip") == rows
@@ -185,7 +171,7 @@ class TextIndex:
         full = sum(term.times * idf_of(term.holders, count) for term in terms)
         there = {term.word for term in terms}
         for word, times in self._asked(text).items():
-            if word not in there and not version.holders(*version.holding_word(view, word)):
+            if word not in there and not version.holders(view, word):
                 full += min(times, MOST_REPEATS) * idf_of(0, count)
         return full
 
@@ -196,12 +182,11 @@ class TextIndex:
         """
         version = self._cache.at(view)
         terms = self._terms(view, version, text)
-        rows = [term.held.rows for term in terms]
-        rows += [term.behind.rows + np.int32(len(version.sealed)) for term in terms]
-        if not rows:
+        if not terms:
             return np.zeros(0, dtype=np.int64)
+        rows = [version.rows_with(view, term.word) for term in terms]
         inside = rows_in_scope(view, version, scope, clause)
-        found = _admitted(version, np.unique(np.concatenate(rows)).astype(np.intp), inside)
+        found = _admitted(version, np.unique(np.concatenate(rows)), inside)
         documents: NDArray[np.int64] = np.unique(version.column("document", found))
         return documents
 
@@ -214,10 +199,9 @@ class TextIndex:
         check_query(text)
         terms = []
         for word, times in self._asked(text).items():
-            held, behind = version.holding_word(view, word)
-            holders = version.holders(held, behind)
+            holders = version.holders(view, word)
             if holders:
-                terms.append(Term(word, held, behind, holders, min(times, MOST_REPEATS)))
+                terms.append(Term(word, holders, min(times, MOST_REPEATS)))
         count = version.state.chunks
         if count >= view.tuning.few_passages:
             rare = [term for term in terms if term.holders <= COMMON * count]
@@ -316,19 +300,22 @@ def idf_of(holding: int, passages: int) -> float:
     return idf if idf > 0 else LEAST_IDF
 
 
-def _scored(version: TextVersion, term: Term) -> Scored:
-    """BM25 of every row that contains the word."""
-    weight = term.times * idf_of(term.holders, version.state.chunks) * (K1 + 1.0)
-    impacts = version.impacts.get(term.word)
-    if impacts is None:
-        impacts = _impacts(term.held, version.sealed.rows.length, version.average)
-        version.impacts.keep(term.word, impacts)
-    rows = term.held.rows
-    if len(term.behind.rows):
-        behind = _impacts(term.behind, version.tail.rows.length, version.average)
-        rows = np.concatenate([rows, term.behind.rows + np.int32(len(version.sealed))])
-        impacts = np.concatenate([impacts, behind])
-    return Scored(rows.astype(np.intp, copy=False), impacts * weight, weight)
+def _scored(view: View, version: TextVersion, term: Term) -> Scored:
+    """BM25 of every row that contains the word; remembered for its version."""
+    found = version.scored.get(term.word)
+    if found is None:
+        weight = idf_of(term.holders, version.state.chunks) * (K1 + 1.0)
+        held, behind = version.holding_word(view, term.word)
+        parts = [_impacts(held, version.sealed.rows.length, version.average)]
+        if len(behind.rows):
+            parts.append(_impacts(behind, version.tail.rows.length, version.average))
+        scores = np.concatenate(parts)
+        scores *= weight
+        found = Scored(version.rows_with(view, term.word), scores, weight)
+        version.scored.keep(term.word, found, found.memory)
+    if term.times == 1:
+        return found
+    return Scored(found.rows, found.scores * term.times, found.weight * term.times)
 
 
 def _impacts(held: Holding, lengths: NDArray[np.int32], average: float) -> NDArray[np.float64]:
@@ -385,16 +372,25 @@ def _ranking(
         scores = scores[:wanted]
     chunks = version.chunks_of(rows).tolist()
     ids = chunk_ids(view, chunks)
-    most_equal = view.tuning.most_equal
-    placed: list[tuple[float, ChunkId]] = []
-    pairs = zip(scores.tolist(), chunks, strict=True)
-    for score, equal in groupby(pairs, key=itemgetter(0)):
-        found = [ids[chunk] for _, chunk in equal if chunk in ids]
-        for start in range(0, len(found), most_equal):
-            block = sorted(found[start : start + most_equal])
-            placed += zip(repeat(score), block)
-    best = placed[:limit]
-    return Ranking(SOURCE, tuple([id for _, id in best]), tuple([score for score, _ in best]))
+    if len(ids) < len(chunks):
+        there = [place for place, chunk in enumerate(chunks) if chunk in ids]
+        scores = scores[there]
+        chunks = [chunks[place] for place in there]
+    placed = [ids[chunk] for chunk in chunks]
+    for first, last in _equal_runs(scores):
+        for start in range(first, last, view.tuning.most_equal):
+            stop = min(last, start + view.tuning.most_equal)
+            placed[start:stop] = sorted(placed[start:stop])
+    return Ranking(SOURCE, tuple(placed[:limit]), tuple(scores[:limit].tolist()))
+
+
+def _equal_runs(scores: NDArray[np.float64]) -> list[tuple[int, int]]:
+    """Where several neighbours have one score: (first, behind the last)."""
+    edges = np.flatnonzero(scores[1:] != scores[:-1]) + 1
+    firsts = np.append(0, edges)
+    lasts = np.append(edges, len(scores))
+    several = lasts - firsts > 1
+    return list(zip(firsts[several].tolist(), lasts[several].tolist(), strict=True))
 
 
 # Scopes.

@@ -15,6 +15,7 @@ Tested by tests/sqlite/test_text_segments.py and tests/sqlite/test_text_search.p
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from hashlib import blake2b
@@ -42,8 +43,10 @@ SEALED = "sealed"
 """Under this name a transaction keeps whether it has written a segment."""
 MOST_ROWS = 65_536
 """Rows of a segment: a row is a number of 16 bits."""
-BLOCK = 16_384
-"""Bytes of a block, about; a term that takes more has a block of its own."""
+BLOCK = 4_000
+"""Bytes of a block, about, so that a page of the file holds four; a term that takes more has a
+block of its own.
+"""
 _BLOCKS = 1 << 20
 """Numbers of blocks per segment."""
 _MANY = 255
@@ -56,6 +59,8 @@ _KEY = np.dtype("<u8")
 _END = np.dtype("<u4")
 _PLACE = np.dtype("<u2")
 _COUNT = np.dtype("<u4")
+_HEAD = struct.Struct("<II")
+_NUMBER = struct.Struct("<I")
 
 COLUMNS = np.dtype([("chunk", "<i8"), ("document", "<i8"), ("home", "<i4"), ("length", "<i4")])
 """A row of a segment: its chunk, that chunk's document and home, and how many terms it has."""
@@ -510,8 +515,8 @@ def _packed(block: Postings) -> bytes:
 
 def unpacked(data: bytes) -> Postings:
     """What `_packed` has made. counts: bytes, or of 32 bits if a byte cannot say them all."""
-    terms, often = np.frombuffer(data, dtype=_END, count=2).tolist()
-    place = 2 * _END.itemsize
+    terms, often = _HEAD.unpack_from(data)
+    place = _HEAD.size
     keys = np.frombuffer(data, dtype=_KEY, count=terms, offset=place)
     place += keys.nbytes
     ends = np.frombuffer(data, dtype=_END, count=terms, offset=place)
@@ -529,6 +534,34 @@ def unpacked(data: bytes) -> Postings:
     return Postings(keys, ends, rows, counts)
 
 
+def unpacked_term(data: bytes, key: np.uint64) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    """(rows, counts) of one term of what `_packed` has made; None if it is not in there."""
+    terms, often = _HEAD.unpack_from(data)
+    keys = np.frombuffer(data, dtype=_KEY, count=terms, offset=_HEAD.size)
+    place = int(keys.searchsorted(key))
+    if place == terms or keys[place] != key:
+        return None
+    if often:
+        _, ends, rows, counts = unpacked(data)
+        part = slice(int(ends[place - 1]) if place else 0, int(ends[place]))
+        return rows[part], counts[part]
+    ends_at = _HEAD.size + keys.nbytes
+    rows_at = ends_at + terms * _END.itemsize
+    counts_at = rows_at + _at(data, ends_at, terms - 1) * _PLACE.itemsize
+    first = _at(data, ends_at, place - 1) if place else 0
+    held = _at(data, ends_at, place) - first
+    return (
+        np.frombuffer(data, dtype=_PLACE, count=held, offset=rows_at + first * _PLACE.itemsize),
+        np.frombuffer(data, dtype=np.uint8, count=held, offset=counts_at + first),
+    )
+
+
+def _at(data: bytes, start: int, place: int) -> int:
+    """A number of those that begin there."""
+    number: int = _NUMBER.unpack_from(data, start + place * _NUMBER.size)[0]
+    return number
+
+
 class Segment(NamedTuple):
     """A segment to look terms up in. start: rows of all segments before it. rows: its own.
     directory: the first key of each block.
@@ -541,26 +574,24 @@ class Segment(NamedTuple):
 
     def postings(self, view: View, key: np.uint64) -> tuple[NDArray[Any], NDArray[Any]] | None:
         """(rows, counts) of a term; None if no row contains it."""
-        number = int(np.searchsorted(self.directory, key, side="right")) - 1
-        if number < 0:
-            return None
-        block = read_block(view, self.id, number)
-        place = int(np.searchsorted(block.keys, key))
-        if place == len(block.keys) or block.keys[place] != key:
-            return None
-        part = slice(int(block.ends[place - 1]) if place else 0, int(block.ends[place]))
-        return block.rows[part], block.counts[part]
+        number = int(self.directory.searchsorted(key, side="right")) - 1
+        return unpacked_term(_block(view, self.id, number), key) if number >= 0 else None
 
 
 def read_block(view: View, segment: int, number: int) -> Postings:
     """A block of a segment. Raises StoreCorrupt if it is not what was written."""
+    return unpacked(_block(view, segment, number))
+
+
+def _block(view: View, segment: int, number: int) -> bytes:
     row = view.raw.execute(
         "select crc, data from semantic_index_text_block where id = ?",
         (segment * _BLOCKS + number,),
     ).fetchone()
     if row is None or crc32(row[1]) != row[0]:
         raise altered(INDEX)
-    return unpacked(row[1])
+    data: bytes = row[1]
+    return data
 
 
 def read_columns(view: View, segment: int) -> tuple[NDArray[Any], Keys]:

@@ -20,6 +20,7 @@ from semantic_core_peewee.sqlite.text_segments import (
     blocks_of,
     key_of,
     unpacked,
+    unpacked_term,
 )
 from semantic_core_peewee.sqlite.tuning import Tuning
 
@@ -85,6 +86,11 @@ def test_blocks_give_back_what_was_packed(wanted: dict[int, dict[int, int]], siz
     for block in blocks:
         part = counted(unpacked(block.data))
         assert min(part) == block.first
+        for key, held in part.items():
+            alone = unpacked_term(block.data, np.uint64(key))
+            assert alone is not None
+            assert dict(zip(alone[0].tolist(), alone[1].tolist(), strict=True)) == held
+        assert unpacked_term(block.data, np.uint64(max(part) ^ 1)) is None or max(part) ^ 1 in part
         found.update(part)
     assert found == wanted
 
