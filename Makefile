@@ -26,7 +26,7 @@ EDITABLE := -e ".[$(EXTRA)]" $(foreach plugin,$(PLUGINS),-e $(plugin))
 CONSTRAINTS ?=
 CONSTRAIN := $(if $(CONSTRAINTS),--constraint $(VENV)/constraints.txt)
 # Modules are compiled when they are first imported; most never are. An old pip takes twice as long, so a newer one is
-# fetched first, where there is one.
+# fetched first, where there is one; and so does an environment to build each distribution in.
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 STAMP := $(VENV)/.installed
 BUILDER := .venv-build
@@ -62,7 +62,8 @@ else
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	-$(PIP) --upgrade "pip>=25"
 	$(if $(CONSTRAINTS),$(BIN)/python $(CONSTRAINTS) > $(VENV)/constraints.txt)
-	$(PIP) $(EDITABLE) $(CONSTRAIN)
+	$(PIP) $(BUILD_NEEDS) "editables>=0.5" $(CONSTRAIN)
+	$(PIP) --no-build-isolation $(EDITABLE) $(CONSTRAIN)
 endif
 	@touch $@
 

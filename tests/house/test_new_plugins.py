@@ -19,44 +19,32 @@ def name_of(kind: str) -> str:
     return f"first_{kind}"
 
 
-@pytest.fixture(scope="module")
-def written(scripts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
-    """A folder with a new plugin of each kind, all of them installed."""
-    work = tmp_path_factory.mktemp("authors")
-    wheels = work / "wheels"
-    for kind in KINDS:
-        checked(
-            scripts / "semantic-core",
-            *("plugins", "new", name_of(kind), "--kind", kind, "-o", kind),
-            cwd=work,
-        )
-        build(work / kind, wheels)
-    python = scripts / "python"
-    found = ", ".join(repr(str(wheel)) for wheel in sorted(wheels.glob("*.whl")))
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_plugin_is_listed_as_what_it_is_and_its_tests_pass(
+    scripts: Path,  # noqa: F811
+    tmp_path: Path,
+    kind: str,
+) -> None:
+    checked(
+        scripts / "semantic-core",
+        *("plugins", "new", name_of(kind), "--kind", kind, "-o", kind),
+        cwd=tmp_path,
+    )
+    build(tmp_path / kind, tmp_path)
+    (wheel,) = tmp_path.glob("*.whl")
     # As an installer does: unpacked into the environment.
     code = (
         "import sysconfig, zipfile\n"
-        f"for wheel in [{found}]:\n"
-        "    zipfile.ZipFile(wheel).extractall(sysconfig.get_paths()['purelib'])\n"
+        f"zipfile.ZipFile({str(wheel)!r}).extractall(sysconfig.get_paths()['purelib'])\n"
     )
-    checked(python, "-c", code, cwd=work)
-    return work
-
-
-def test_every_kind_is_listed_as_what_it_is(scripts: Path, written: Path) -> None:  # noqa: F811
-    listed = checked(scripts / "semantic-core", "plugins", "list", "--json", cwd=written)
-    infos = {info["name"]: info for info in json.loads(listed)}
-    for kind in KINDS:
-        info = infos[name_of(kind)]
-        assert info["status"] == "ok", info
-        assert info["distribution"] == f"semantic-core-first-{kind}"
-        assert info["hooks"]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_tests_of_a_new_plugin_pass(scripts: Path, written: Path, kind: str) -> None:  # noqa: F811
+    checked(scripts / "python", "-c", code, cwd=tmp_path)
+    listed = checked(scripts / "semantic-core", "plugins", "list", "--json", cwd=tmp_path)
+    (info,) = [info for info in json.loads(listed) if info["name"] == name_of(kind)]
+    assert info["status"] == "ok", info
+    assert info["distribution"] == f"semantic-core-first-{kind}"
+    assert info["hooks"]
     done = run(
-        scripts / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=written / kind
+        scripts / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=tmp_path / kind
     )
     assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-1_000:]
     assert " passed" in done.stdout and " failed" not in done.stdout

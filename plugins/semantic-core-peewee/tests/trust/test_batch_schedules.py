@@ -7,7 +7,7 @@ from __future__ import annotations
 from itertools import count, islice
 
 import pytest
-from figures import SOAK, record
+from figures import part, record
 from samples import quick_folder
 from semantic_core_peewee import SqliteStore
 
@@ -23,7 +23,7 @@ from semantic_core.testing.stores.schedules import (
 pytestmark = pytest.mark.slow
 
 SINGLES, PAIRS = 75, 35
-"""Of each shape of results, evenly spread."""
+"""Of each shape of results, evenly spread; see `figures.part`."""
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -43,10 +43,10 @@ def test_no_schedule_makes_a_vector_wrong_or_a_passage_lost_stuck_or_paid_for_tw
         assert quiet.faults == ()
         plans = []
         for every, wanted in (
-            (list(single_plans(quiet)), SINGLES * SOAK),
-            (list(double_plans(quiet)), PAIRS * SOAK),
+            (list(single_plans(quiet)), part(SINGLES)),
+            (list(double_plans(quiet)), part(PAIRS)),
         ):
             plans += islice(every, 0, None, max(1, len(every) // wanted))
         played = play_all(opened, ((plan, shape) for plan in plans))
-    assert played >= SINGLES + PAIRS
+    assert played >= part(SINGLES) + part(PAIRS)
     record(f"batch-{shape}", schedules=played, points=quiet.points, faults=0)

@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 import numpy as np
 import pytest
-from figures import SOAK, record
+from figures import MEASURING, SOAK, record
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -535,18 +535,21 @@ BAD_INPUTS = 16
 LENGTH = 100
 """Steps of a history, at most."""
 HISTORIES = 292
-"""Played in a plain run."""
+"""Played where the figures are what it is for, with so many steps at least."""
+FEW_HISTORIES = 120
+"""Played in every other run."""
 
 
 def test_any_history_gives_the_oracles_answers() -> None:
     played.clear()
+    played_histories = HISTORIES * SOAK if MEASURING else FEW_HISTORIES
     with quick_folder() as folder:
         Histories.folder = folder
         Histories.begun = {tenants: begin_large(folder, tenants) for tenants in (False, True)}
         run_state_machine_as_test(
             Histories,
             settings=settings(
-                max_examples=HISTORIES * SOAK,
+                max_examples=played_histories,
                 stateful_step_count=LENGTH,
                 derandomize=SOAK == 1,
                 database=None,
@@ -556,9 +559,10 @@ def test_any_history_gives_the_oracles_answers() -> None:
             ),
         )
     steps = sum(played.values())
-    assert steps >= STEPS * SOAK, f"{steps} steps are too few: raise HISTORIES"
+    if MEASURING:
+        assert steps >= STEPS * SOAK, f"{steps} steps are too few: raise HISTORIES"
     assert len(played) == 18, f"some rule was never played: {dict(played)}"
-    record("model", steps=steps, differences=0, histories=HISTORIES * SOAK, rules=sorted(played))
+    record("model", steps=steps, differences=0, histories=played_histories, rules=sorted(played))
 
 
 def test_the_oracle_knows_the_cosine_of_two_vectors() -> None:
