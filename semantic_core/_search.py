@@ -291,7 +291,6 @@ class Search:
         for middleware, a fusion or a reranker that fails.
         """
         _check(request)
-        request = attrs.evolve(request, analyser=self._analyser)
         started = perf_counter()
         results = self._plugins.search(
             request, self._once, self._store, per_document=self._per_document
@@ -464,6 +463,7 @@ class _OneSearch:
     def _answer(self, request: SearchRequest, count: int) -> list[SearchHit]:
         """The first hits, this many; fewer only if there are no more."""
         self._marker = QueryMarker(request.query, self._analyser)
+        request = attrs.evolve(request, marker=self._marker)
         if request.order_by:
             return self._by_field(request, count)
         order = Order(

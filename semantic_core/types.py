@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from semantic_core.protocols import Analyser
-
     Vector = NDArray[np.float32]
     """One vector: float32, shape (dimensions,), length 1."""
     Vectors = NDArray[np.float32]
@@ -393,7 +391,7 @@ class SearchRequest:
     reverse; "" for the order of relevance.
     min_score: hits with a lower score are left out. ranking: how the candidates are ranked.
     coverage: how well the embedder covers the query, from 0 to 1; see `protocols.CoversTexts`.
-    analyser: what splits texts and queries into words for this client; None outside a search.
+    marker: finds the words of the query in texts, in any form; None outside a search.
 
     If a page needs more candidates, a retriever is asked again with a larger pool, and its new
     candidates are put behind all earlier ones. A ranking must not depend on limit and offset; then
@@ -415,7 +413,7 @@ class SearchRequest:
     ranking: RankingOptions = DEFAULT_RANKING
     coverage: float = 1.0
     parsed: ParsedQuery | None = None
-    analyser: Analyser | None = attrs.field(default=None, repr=False)
+    marker: Marker | None = attrs.field(default=None, repr=False, eq=False)
 
     @property
     def query(self) -> ParsedQuery:

@@ -23,7 +23,6 @@ tests/kernel/test_ranking.py.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -36,7 +35,6 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from semantic_core._plugins import ranking_steps as steps
-from semantic_core.analysis import WordAnalyser
 from semantic_core.hookspecs import hookimpl
 from semantic_core.protocols import ChunkVectors, TextScale, TextScores
 from semantic_core.ranking import DEFAULT_RANKING, UPDATED_AT, RankingOptions, Recency
@@ -44,8 +42,8 @@ from semantic_core.ranking import TITLE as TITLE_FIELD
 from semantic_core.types import ChunkId, Ranking
 
 if TYPE_CHECKING:
-    from semantic_core.protocols import Analyser, Store
-    from semantic_core.types import SearchHit, SearchRequest, StoredChunk, Vector, Vectors
+    from semantic_core.protocols import Store
+    from semantic_core.types import Marker, SearchHit, SearchRequest, StoredChunk, Vector, Vectors
 
 FUSED = "fused"
 """Source of a ranking that was merged from several."""
@@ -64,9 +62,6 @@ MOST_RESCORED = 1_000
 vectors of so many candidates would take long to read.
 """
 
-WITHOUT_STEMS: Final = WordAnalyser()
-"""Splits the words of a request that has no analyser."""
-
 OtherScores = Callable[[Ranking, Sequence[ChunkId]], Sequence[float] | None]
 """Returns the scores of candidates that a retriever did not list, NaN for one that it cannot score;
 None if it can score none of them.
@@ -84,8 +79,9 @@ class Evidence:
     other_scores: scores of candidates that a retriever did not list. full: of the query, see
     `TextScale`; 0.0 if the store does not know it. query: the vector of the query. vectors: the
     vectors of candidates, a row each; None if the store does not give them. coverage: how well the
-    embedder covers the query. fetch: the candidates with their fields. analyser: tells whether a
-    boosted field contains the words of the query, text. now: the time that ages are counted to.
+    embedder covers the query. fetch: the candidates with their fields. marker: tells which
+    words of the query a boosted field contains; None if nothing is boosted. now: the time that ages
+    are counted to.
     """
 
     other_scores: OtherScores = no_scores
@@ -96,8 +92,7 @@ class Evidence:
     fetch: Callable[[Sequence[ChunkId]], Iterable[StoredChunk]] = attrs.field(
         default=lambda ids: ()
     )
-    text: str = ""
-    analyser: Analyser = WITHOUT_STEMS
+    marker: Marker | None = None
     now: datetime = attrs.field(factory=lambda: datetime.now(UTC))
 
 
@@ -124,8 +119,7 @@ class ScoreFusion:
             store.vectors if hybrid and isinstance(store, ChunkVectors) else None,
             request.coverage,
             store.fetch,
-            request.text,
-            request.analyser or WITHOUT_STEMS,
+            request.marker,
         )
         if hybrid or len(rankings) > 1 or options.boosts or options.recency:
             if not hybrid:
@@ -155,14 +149,6 @@ def words_relevance(
     most = _full_score(request, store) or max(scores, default=0.0)
     nothing = [0.0] * len(scores)
     return steps.relevance(nothing, scores, most, nothing)
-
-
-def _words_of(text: str, analyser: Analyser) -> Sequence[frozenset[str]]:
-    """The terms of each word of a query."""
-    terms: defaultdict[int, set[str]] = defaultdict(set)
-    for token in analyser.query_tokens(text):
-        terms[token.position].add(token.term)
-    return [frozenset(of_word) for of_word in terms.values()]
 
 
 def _other_scores(
@@ -342,21 +328,22 @@ class _Fusion:
         boosts = self._options.boosts
         if boosts:
             with self._timed("boosts"):
-                asked = _words_of(self._evidence.text, self._evidence.analyser)
                 for field, weight in boosts.items():
-                    values = steps.boosted(values, self._shares_of(field, asked), weight)
+                    values = steps.boosted(values, self._shares_of(field), weight)
         return values
 
-    def _shares_of(self, field: str, asked: Sequence[frozenset[str]]) -> list[float]:
-        """The part of these words that a field of each candidate's document contains."""
+    def _shares_of(self, field: str) -> list[float]:
+        """The part of the query's words that a field of each candidate's document contains."""
+        marker = self._evidence.marker
         shares = [0.0] * len(self.ids)
+        if marker is None:
+            return shares
         for stored in self._stored():
             value = stored.title if field == TITLE_FIELD else stored.metadata.get(field, "")
             text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            terms = {token.term for token in self._evidence.analyser.tokens(text)}
-            if asked and terms:
-                found = sum(not terms.isdisjoint(word) for word in asked)
-                shares[self._places[stored.chunk.id]] = found / len(asked)
+            there, missing = marker.words(text)
+            if there:
+                shares[self._places[stored.chunk.id]] = len(there) / (len(there) + len(missing))
         return shares
 
     def _stored(self) -> list[StoredChunk]:

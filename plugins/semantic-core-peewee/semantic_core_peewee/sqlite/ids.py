@@ -40,7 +40,7 @@ _CHUNK_AND_DOCUMENT = """cross join semantic_index_chunk as c
 
 def chunk_ids(view: View, chunks: Collection[int]) -> dict[int, ChunkId]:
     """The ids of these rows of the chunk table."""
-    known = {} if view.ids is None else view.ids
+    known = {} if view.shared is None else view.shared.ids
     found: dict[int, ChunkId] = {}
     for chunk in chunks:
         id = known.get(chunk)

@@ -16,6 +16,7 @@ import os
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
@@ -48,6 +49,8 @@ from semantic_core_peewee.sqlite.tuning import Tuning
 
 # Uses that end by themselves when an exception cuts them off between two steps.
 
+KEPT_SCOPES = 2
+"""Scopes with keys whose documents are remembered."""
 LOOK = 0.05
 """Seconds between two looks whether whoever is waited for is still there."""
 ENDING = 5.0
@@ -191,19 +194,26 @@ transaction sees.
 
 
 @attrs.frozen(eq=False)
+class Shared:
+    """What all readers of a store remember. ids: of chunks, by row. scopes: see `scope_clause`."""
+
+    ids: dict[int, ChunkId] = attrs.field(factory=dict)
+    scopes: deque[Any] = attrs.field(factory=lambda: deque(maxlen=KEPT_SCOPES))
+
+
+@attrs.frozen(eq=False)
 class View:
     """One state of the store: a connection within a transaction.
 
     generation: the current one. tuning: of the store. kept: what is worth remembering as long as
-    the transaction lasts. ids: ids of chunks by row, of all transactions; None where what is seen
-    may be rolled back.
+    the transaction lasts; shared: for all transactions, None where what is seen may be rolled back.
     """
 
     raw: Any
     generation: int
     tuning: Tuning
     kept: dict[str, Any] = attrs.field(factory=dict)
-    ids: dict[int, ChunkId] | None = None
+    shared: Shared | None = None
 
 
 def check_open(view: View) -> None:
@@ -214,12 +224,12 @@ class Reader:
     """One thread's connection for reading, and the state of the store it sees.
 
     uses: nested uses; while there is one, a read transaction is open. lock: for uses and closing.
-    ids: shared by all readers of a store, see `View`.
+    shared: see `View`.
     """
 
-    def __init__(self, ids: dict[int, ChunkId]) -> None:
+    def __init__(self, shared: Shared) -> None:
         self.pid = os.getpid()
-        self._ids = ids
+        self._shared = shared
         self.lock = threading.RLock()
         self.connection: Connection | None = None
         self.view: View | None = None
@@ -248,7 +258,7 @@ class Reader:
         connection.check_place()
         connection.raw.execute("begin")
         generation = int(connection.raw.execute(GENERATION).get)
-        self.view = View(connection.raw, generation, target.tuning, ids=self._ids)
+        self.view = View(connection.raw, generation, target.tuning, shared=self._shared)
         return self.view
 
     def end(self) -> None:
@@ -310,7 +320,7 @@ class Pool:
         self._pid = os.getpid()
         self._local = threading.local()
         self._readers: dict[int, tuple[Reader, object]] = {}
-        self._ids: dict[int, ChunkId] = {}
+        self._shared = Shared()
         self._registry = threading.RLock()
         self._writing = Sole()
         self._writer: Connection | None = None
@@ -615,7 +625,7 @@ class Pool:
             self.abandon()
         reader: Reader | None = getattr(self._local, "reader", None)
         if reader is None:
-            reader = Reader(self._ids)
+            reader = Reader(self._shared)
             token = _Token()
             self._local.reader = reader
             self._local.token = token

@@ -8,11 +8,12 @@ tests/sqlite/test_contract_variants.py.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
+from semantic_core_peewee.sqlite import revisions
 from semantic_core_peewee.sqlite.filters import compile_scope, is_collection_name, of_listed
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ _COUNTED = """select count(*)
 _ALL = """select group_concat(d.key, char(10)), group_concat(d.id)
     from semantic_index_document as d indexed by semantic_index_document_ref
     where d.generation = ? and d.tenant = ? and d.collection = ? and {}"""
+_MOST_SHARED = 200_000
+"""Keys that are remembered longer than a transaction: about 100 bytes each."""
 _FEW_KEYS = 1_000
 """Keys that are looked up one by one, whatever the size of the collection."""
 _DENSE = 3
@@ -45,18 +48,29 @@ costs about a third of looking one up.
 def scope_clause(view: View, scope: Scope) -> Clause:
     """The documents in scope, as this transaction sees them.
 
-    The documents of a scope with keys are looked up here, once for all searches of a transaction:
-    whatever number of keys there is, each is one look into an index.
+    The documents of a scope with keys are looked up here, each with one look into an index; the
+    latest ones are remembered until something is written.
     """
     clause = compile_scope(scope, view.generation)
     if scope.keys is None:
         return clause
-    kept: dict[Any, tuple[object, Clause]] = view.kept.setdefault(_KEYS, {})
-    key = (clause.sql, clause.values, id(scope.keys))
-    if key not in kept:
-        # The keys are remembered too: as long as they are, nothing else can have their id.
-        kept[key] = (scope.keys, of_listed(_of_keys(view, scope, clause)))
-    return kept[key][1]
+    few = sum(map(len, scope.keys.values())) <= _MOST_SHARED
+    known = view.shared.scopes if few and view.shared else view.kept.setdefault(_KEYS, [])
+    state = (revisions.get(view, revisions.WHOLE_STORE), clause.sql, clause.values)
+    for each in tuple(known):
+        if each.state == state and each.keys == scope.keys:
+            return cast("Clause", each.clause)
+    made = of_listed(_of_keys(view, scope, clause))
+    known.append(_KnownKeys(state, scope.keys, made))
+    return made
+
+
+class _KnownKeys(NamedTuple):
+    """The documents with some keys. state: of the store, with what else they fulfil."""
+
+    state: tuple[Any, ...]
+    keys: Mapping[str, frozenset[str]]
+    clause: Clause
 
 
 def _of_keys(view: View, scope: Scope, clause: Clause) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from semantic_core_peewee import SqliteStore
 
-from semantic_core import Condition, Filter, Scope, Space
+from semantic_core import Condition, Filter, Ref, Scope, Space
 from semantic_core.errors import FilterInvalid, InputError
 from semantic_core.filters import MAX_CONDITIONS, MAX_VALUES
 from semantic_core.testing import metadata, wheres
@@ -232,3 +232,27 @@ def test_no_text_of_a_caller_is_in_a_statement(
             )
     assert len(seen) > 100, "nothing was traced"
     assert not [sql for sql in seen if "kwyjibo" in sql]
+
+
+def test_documents_with_keys_are_those_of_the_moment_whoever_writes(
+    open_store: Callable[..., SqliteStore], item: Callable[..., Any]
+) -> None:
+    """The documents of the latest keys are remembered, until anything is written."""
+    store = open_store()
+    other = open_store()
+    scope = Scope(keys={"notes": frozenset({"1", "2", "3"})})
+
+    def keys() -> set[str]:
+        return {id.ref.key for id in store.words("zorbak", 10, scope).ids}
+
+    store.replace([item("1", "zorbak"), item("9", "zorbak")])
+    assert keys() == keys() == {"1"}
+    other.replace([item("2", "zorbak")])
+    assert keys() == {"1", "2"}
+    store.remove([Ref("notes", "1")])
+    assert keys() == {"2"}
+    # A document that leaves and comes back has another number in the file.
+    other.remove([Ref("notes", "2")])
+    other.replace([item("2", "zorbak"), item("3", "zorbak")])
+    assert keys() == {"2", "3"}
+    assert len(store._pool._shared.scopes) <= 2
