@@ -46,7 +46,8 @@ def examined(
     info: PluginInfo, plugin: object, options: Mapping[str, Any] | None = None
 ) -> PluginRecord:
     """The record of a plugin with its functions. A class is instantiated first, and a function that
-    is no hook called, with the given options.
+    is no hook called, with the given options. It takes part in nothing if that function returns
+    None, because an option is not set without which there is nothing to do.
 
     Raises PluginRejected; ConfigError for options that it does not take.
     """
@@ -54,6 +55,8 @@ def examined(
     try:
         if is_factory(plugin) and not _is_hook(plugin):
             plugin, infos = _made(info, plugin, options or {})
+            if plugin is None:
+                return PluginRecord(attrs.evolve(info, options=infos), (), None)
         else:
             _refuse(info, options or {})
         api_version = getattr(plugin, "SEMANTIC_CORE_API", API_VERSION)
@@ -98,7 +101,7 @@ class _Refused(Exception):
 
 def _made(
     info: PluginInfo, factory: Any, options: Mapping[str, Any]
-) -> tuple[object, tuple[OptionInfo, ...]]:
+) -> tuple[object | None, tuple[OptionInfo, ...]]:
     try:
         values, infos = read_options(info.name, factory, options)
     except PluginRejected:

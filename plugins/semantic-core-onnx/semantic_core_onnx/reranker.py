@@ -38,21 +38,14 @@ class OnnxReranker:
     ``hit.parts["onnx-reranker"]`` is the relevance that the model gives, from 0 to 1: the logistic
     function of its output. A search whose hits are ordered by a field keeps its order.
 
-    path: the folder, with model.onnx and tokenizer.json; None does nothing. max_tokens: of query
+    path: the folder, with model.onnx and tokenizer.json. max_tokens: of query
     and passage together, the longer one is cut; 0 is what the folder says. batch_size: passages per
     call. threads: processors of one call; 0 for all. The model is loaded with the first search.
     Raises ConfigError for an invalid option, and for a folder that is not there or has no model.
     """
 
     def __init__(
-        self,
-        *,
-        path: Annotated[
-            str | None, "folder with model.onnx and tokenizer.json; unset: nothing is reranked"
-        ] = None,
-        max_tokens: Annotated[int, "tokens of query and passage; 0: as the folder says"] = 0,
-        batch_size: Annotated[int, "passages that are read in one call"] = BATCH_SIZE,
-        threads: Annotated[int, "processors that one call uses; 0: all"] = 1,
+        self, path: str, *, max_tokens: int = 0, batch_size: int = BATCH_SIZE, threads: int = 1
     ) -> None:
         for name, value, smallest in (
             ("max_tokens", max_tokens, 0),
@@ -60,9 +53,6 @@ class OnnxReranker:
             ("threads", threads, 0),
         ):
             check_count(NAME, name, value, smallest)
-        self._model: Loaded[PairScores] | None = None
-        if path is None:
-            return
         folder = ModelFolder.at(path)
         model = folder.onnx()
 
@@ -82,7 +72,7 @@ class OnnxReranker:
         self, request: SearchRequest, hits: Sequence[SearchHit]
     ) -> Sequence[SearchHit]:
         """The hits, the most relevant first; equal ones in the order they had."""
-        if self._model is None or request.order_by or not hits or not request.text.strip():
+        if request.order_by or not hits or not request.text.strip():
             return hits
         scores = self._model.get().scores(request.text, [_passage(hit) for hit in hits])
         judged = []
@@ -90,6 +80,23 @@ class OnnxReranker:
             judged.append(attrs.evolve(hit, parts={**hit.parts, NAME: _relevance(score)}))
         best = sorted(range(len(hits)), key=lambda place: -scores[place])
         return [judged[place] for place in best]
+
+
+def open_reranker(
+    *,
+    path: Annotated[
+        str | None, "folder with model.onnx and tokenizer.json; unset: nothing is reranked"
+    ] = None,
+    max_tokens: Annotated[int, "tokens of query and passage; 0: as the folder says"] = 0,
+    batch_size: Annotated[int, "passages that are read in one call"] = BATCH_SIZE,
+    threads: Annotated[int, "processors that one call uses; 0: all"] = 1,
+) -> OnnxReranker | None:
+    """Create the plugin "onnx-reranker"; None if it is given no folder. The other options are those
+    of `OnnxReranker`.
+    """
+    if path is None:
+        return None
+    return OnnxReranker(path, max_tokens=max_tokens, batch_size=batch_size, threads=threads)
 
 
 def _passage(hit: SearchHit) -> str:

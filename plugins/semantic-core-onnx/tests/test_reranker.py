@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from semantic_core_onnx.reranker import NAME, OnnxReranker
+from semantic_core_onnx.reranker import NAME, OnnxReranker, open_reranker
 from semantic_core_onnx.runtime import PairScores
 from tiny_models import MAX_TOKENS, make_pair_folder, write_pair_model
 
@@ -37,12 +37,15 @@ def opened(folder: Path) -> PairScores:
 
 @pytest.mark.parametrize("check", reranker_checks(), ids=str)
 def test_it_follows_the_rules_of_rerankers(check: Any, pairs: Path) -> None:
-    check(lambda: OnnxReranker(path=str(pairs)))
+    check(lambda: OnnxReranker(str(pairs)))
 
 
-@pytest.mark.parametrize("check", reranker_checks(), ids=str)
-def test_without_a_model_it_follows_them_too(check: Any) -> None:
-    check(OnnxReranker)
+def test_without_a_folder_it_takes_part_in_nothing() -> None:
+    assert open_reranker() is None
+    core = SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[open_reranker])
+    assert not core._plugins.reranks
+    core.ingest([Document(Ref("notes", "1"), TEXTS[0])])
+    assert "rerank" not in core.search(TEXTS[0]).timings
 
 
 def test_a_pair_has_the_same_score_alone_and_beside_longer_ones(pairs: Path) -> None:
@@ -62,8 +65,8 @@ def test_question_and_passage_are_told_apart(pairs: Path) -> None:
 
 
 def searched(folder: Path | None, **options: Any) -> SemanticCore:
-    plugin = OnnxReranker(path=None if folder is None else str(folder), **options)
-    core = SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[plugin])
+    plugins = [] if folder is None else [OnnxReranker(str(folder), **options)]
+    core = SemanticCore(store="memory", embedder=HashEmbedder(), plugins=plugins)
     for number, text in enumerate(TEXTS[:8]):
         core.ingest([Document(Ref("notes", str(number)), text)])
     return core
@@ -98,9 +101,9 @@ def test_a_model_that_gives_no_single_score_degrades_the_search(tmp_path: Path) 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="There is no folder"):
-        OnnxReranker(path=str(tmp_path / "nothing"))
+        OnnxReranker(str(tmp_path / "nothing"))
     with pytest.raises(ConfigError, match=r"There is no model\.onnx"):
-        OnnxReranker(path=str(tmp_path))
+        OnnxReranker(str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +111,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
 )
 def test_an_option_it_cannot_work_with_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="onnx-reranker: .* must be an int of at least"):
-        OnnxReranker(**options)
+        OnnxReranker("anywhere", **options)
 
 
 def test_a_broken_model_is_told_with_its_file(pairs: Path, tmp_path: Path) -> None:
@@ -136,4 +139,4 @@ def test_the_installed_distribution_announces_it() -> None:
     found = [point.value for point in entry_points(group="semantic_core", name=NAME)]
     if not found:
         pytest.skip("run from the source tree, the distribution is not installed")
-    assert found == ["semantic_core_onnx.reranker:OnnxReranker"]
+    assert found == ["semantic_core_onnx.reranker:open_reranker"]

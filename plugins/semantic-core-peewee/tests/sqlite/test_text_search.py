@@ -460,7 +460,7 @@ def test_a_document_is_called_by_its_own_name_whatever_was_there_before(
     for number in range(12):
         other.replace([item(f"{number}-{place}", "river") for place in range(3)])
         assert keys(store, "river") == [f"{number}-{place}" for place in range(3)]
-        assert len(store._pool._ids) <= 4
+        assert len(store._pool._shared.ids) <= 4
         other.remove([Ref("notes", f"{number}-{place}") for place in range(3)])
     assert keys(store, "river") == []
 
