@@ -44,7 +44,7 @@ KEPT_VERSIONS = 4
 OVERHEAD = 300
 """Bytes a list takes that holds nothing."""
 SCORED_PART = 4
-"""What words score may take one of so many parts of the budget for their lists, besides them."""
+"""What words score may take one of so many parts of the budget; their lists have the others."""
 MOST_LIVING = 100_000
 """Words whose number of rows a version remembers."""
 _STATE = "text"
@@ -458,7 +458,10 @@ class TextCache:
 
     def _read(self, view: View, state: TextState) -> TextVersion:
         """A version that knows nothing of others."""
-        sealed = _more_segments(view, Sealed((), RowColumns.of([]), TermLists(self._budget)))
+        sealed = _more_segments(
+            view,
+            Sealed((), RowColumns.of([]), TermLists(self._budget - self._budget // SCORED_PART)),
+        )
         nothing = np.zeros(0, dtype=np.int64)
         return _version(view, state, sealed, Tail(RowColumns.of([])), nothing, 0)
 
@@ -499,7 +502,7 @@ def _version(
         last_dead = notes[-1][0]
     alive = None
     dead = np.zeros(0, dtype=np.int64)
-    scored: Remembered[Scored] = Remembered(sealed.lists.budget // SCORED_PART)
+    scored: Remembered[Scored] = Remembered(sealed.lists.budget // (SCORED_PART - 1))
     version = TextVersion(view.generation, state, sealed, tail, dead, alive, last_dead, scored)
     rows = version.rows_of(gone)
     dead = np.unique(rows[rows >= 0])
