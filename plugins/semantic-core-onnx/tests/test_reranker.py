@@ -124,6 +124,7 @@ def test_a_broken_model_is_told_with_its_file(pairs: Path, tmp_path: Path) -> No
         opened(broken)
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_with_several_threads_a_forked_process_is_told(pairs: Path) -> None:
     core = searched(pairs, threads=2)

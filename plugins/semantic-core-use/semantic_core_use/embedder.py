@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from semantic_core import Space
 from semantic_core.coverage import coverage_of, words_of
 from semantic_core.errors import InputError, TextInvalid
+from semantic_core_use.threads import leaving_threads
 from semantic_core_use.wheel import VOCABULARY, WEIGHTS, load_model, load_tokenizer
 
 if TYPE_CHECKING:
@@ -154,7 +155,9 @@ class UseEmbedder:
             parts.extend(windows(text.lower()))
         if not parts:
             return np.zeros((0, DIMENSIONS), dtype=np.float32)
-        rows: Vectors = self._loaded_model().encode(parts)
+        model = self._loaded_model()
+        with leaving_threads():
+            rows: Vectors = model.encode(parts)
         if len(parts) > len(firsts):
             lengths = np.array([[max(1, len(part))] for part in parts], dtype=np.float32)
             rows = np.add.reduceat(rows * lengths, firsts, axis=0)

@@ -91,8 +91,7 @@ def load_tokenizer() -> Any:
 def load_model(tokenizer: Any, threads: int) -> Any:
     """The model; its ``encode`` gives the vectors of a list of texts. Takes half a second and
     80 MB. threads: processors that one call uses; the limit is one of numpy's matrix library, set
-    for the time of a call (by ``threadpoolctl``, 3.8 or newer: older ones let calls of several
-    threads leave it behind).
+    for the time of a call; see `threads`.
 
     Raises EmbedderError as `load_tokenizer` does.
     """
