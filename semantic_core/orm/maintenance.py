@@ -69,11 +69,13 @@ def reindex(
     name = adapter.declaration.collection
     if not resume:
         coordinator.agreement.begin_epoch()
-    if not resume or not comparison.wanted:
-        comparison.begin("all rows are looked at again")
     report = IngestReport()
     failed = 0
     with coordinator.at_work(), comparison_lease(coordinator.agreement) as lease:
+        # Before it begins: a worker that saw it first would do it, and the report would miss that.
+        lease.take()
+        if not resume or not comparison.wanted:
+            comparison.begin("all rows are looked at again")
         while comparison.wanted:
             if not lease.take():  # another thread or process compares the same rows
                 sleep(PAUSE)

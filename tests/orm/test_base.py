@@ -41,7 +41,7 @@ from semantic_core.orm import (
     results,
     sync,
 )
-from semantic_core.orm.comparison import Lease
+from semantic_core.orm.comparison import Lease, RowComparison
 from semantic_core.orm.migrations import remove_triggers
 from semantic_core.testing import HashEmbedder, JobEmbedder
 
@@ -232,6 +232,24 @@ def test_rows_that_were_there_before_are_noted_and_indexed_on_demand(tmp_path: P
     assert report.added == 2 and steps[-1].total == 2
     assert Note.search.status().backfill == 0
     assert [row.id for row in Note.search("another")][0] == 2
+
+
+def test_no_worker_takes_rows_from_the_report_of_a_reindex(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2):
+        shelf.Article.create(id=number, title=f"t{number}", content="walrus")
+    shelf.Article.search.sync()
+    taken: list[bool] = []
+    begin = RowComparison.begin
+
+    def begun(comparison: RowComparison, why: str) -> None:
+        begin(comparison, why)
+        taken.append(Lease(comparison._agreement).take())  # as a worker does, from now on
+
+    monkeypatch.setattr(RowComparison, "begin", begun)
+    assert shelf.Article.search.reindex().unchanged == 2
+    assert taken == [False]
 
 
 def test_verify_finds_unnoticed_changes_and_repair_indexes_them(shelf: Shelf) -> None:

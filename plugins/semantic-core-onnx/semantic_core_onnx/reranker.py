@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import attrs
 
 from semantic_core import hookimpl
+from semantic_core.errors import ConfigError
 from semantic_core_onnx.folder import TOKENIZER, ModelFolder, check_count
 from semantic_core_onnx.loading import Loaded
 from semantic_core_onnx.runtime import PairScores
@@ -27,6 +28,10 @@ NAME: Final = "onnx-reranker"
 """Of the plugin, and of what it says in `SearchHit.parts`."""
 BATCH_SIZE: Final = 16
 """Passages per call by default: longer than what an embedder gets, so fewer."""
+GET_A_RERANKER: Final = (
+    "Set it to the folder of a cross-encoder. This plugin downloads nothing; get one first, for "
+    "example: hf download cross-encoder/ms-marco-MiniLM-L6-v2 --local-dir DIR"
+)
 FARTHEST: Final = 700.0
 """exp of more is not a finite number."""
 
@@ -38,9 +43,9 @@ class OnnxReranker:
     ``hit.parts["onnx-reranker"]`` is the relevance that the model gives, from 0 to 1: the logistic
     function of its output. A search whose hits are ordered by a field keeps its order.
 
-    path: the folder, with model.onnx and tokenizer.json. max_tokens: of query
-    and passage together, the longer one is cut; 0 is what the folder says. batch_size: passages per
-    call. threads: processors of one call; 0 for all. The model is loaded with the first search.
+    path: the folder, with model.onnx and tokenizer.json. max_tokens: of query and passage together,
+    the longer one is cut; 0 is what the folder says. batch_size: passages per call. threads:
+    processors of one call; 0 for all. The model is loaded with the first search.
     Raises ConfigError for an invalid option, and for a folder that is not there or has no model.
     """
 
@@ -91,10 +96,14 @@ def open_reranker(
     batch_size: Annotated[int, "passages that are read in one call"] = BATCH_SIZE,
     threads: Annotated[int, "processors that one call uses; 0: all"] = 1,
 ) -> OnnxReranker | None:
-    """Create the plugin "onnx-reranker"; None if it is given no folder. The other options are those
-    of `OnnxReranker`.
+    """Create the plugin "onnx-reranker"; None if it is given no option. They are those of
+    `OnnxReranker`. Raises ConfigError for options without a folder.
     """
     if path is None:
+        if (max_tokens, batch_size, threads) != (0, BATCH_SIZE, 1):
+            raise ConfigError(
+                f"{NAME}: path is not set, so nothing would be reranked.", hint=GET_A_RERANKER
+            )
         return None
     return OnnxReranker(path, max_tokens=max_tokens, batch_size=batch_size, threads=threads)
 

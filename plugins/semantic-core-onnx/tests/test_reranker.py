@@ -64,6 +64,12 @@ def test_question_and_passage_are_told_apart(pairs: Path) -> None:
     assert same > others.max()
 
 
+def test_options_without_a_folder_are_refused() -> None:
+    with pytest.raises(ConfigError, match="path is not set") as refused:
+        open_reranker(batch_size=8)
+    assert "hf download" in refused.value.hint
+
+
 def searched(folder: Path | None, **options: Any) -> SemanticCore:
     plugins = [] if folder is None else [OnnxReranker(str(folder), **options)]
     core = SemanticCore(store="memory", embedder=HashEmbedder(), plugins=plugins)
