@@ -139,15 +139,19 @@ def test_calls_leave_the_threads_of_the_process_as_they_were(embedder: UseEmbedd
     from threadpoolctl import ThreadpoolController
 
     embedder.embed_query("load the libraries")
-    before = ThreadpoolController().info()
-    threads = [threading.Thread(target=embedder.embed_documents, args=(PASSAGES,)) for _ in "ab"]
-    for thread in threads:
-        thread.start()
-    for text in PASSAGES:
-        embedder.embed_query(text)
-    for thread in threads:
-        thread.join()
-    assert ThreadpoolController().info() == before
+    # The number of OpenMP is one of each thread.
+    with ThreadpoolController().select(user_api="openmp").limit(limits=1):
+        before = ThreadpoolController().info()
+        threads = [
+            threading.Thread(target=embedder.embed_documents, args=(PASSAGES,)) for _ in "abcd"
+        ]
+        for thread in threads:
+            thread.start()
+        for text in PASSAGES:
+            embedder.embed_query(text)
+        for thread in threads:
+            thread.join()
+        assert ThreadpoolController().info() == before
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
