@@ -72,7 +72,8 @@ from semantic_core_peewee.sqlite.records import MOST_INT, check_count, incoming
 from semantic_core_peewee.sqlite.selective_scopes import scope_clause
 from semantic_core_peewee.sqlite.text_conditions import met, with_words
 from semantic_core_peewee.sqlite.text_merging import Merger
-from semantic_core_peewee.sqlite.text_search import TextIndex, rows_in_scope
+from semantic_core_peewee.sqlite.text_scopes import rows_in_scope
+from semantic_core_peewee.sqlite.text_search import TextIndex
 from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
 from semantic_core_peewee.sqlite.unit_vectors import from_blob
 from semantic_core_peewee.sqlite.vector_rows import fill_waiting, known_blobs
@@ -454,8 +455,8 @@ class SqliteStore:
 
         def work(view: View) -> T:
             version = self._index.version(view)
-            inside = rows_in_scope(view, version, scope, self._clause(view, scope))
-            return ask(ScopedWords(view, self._index, version, inside))
+            marks = rows_in_scope(view, version, scope, self._clause(view, scope))
+            return ask(ScopedWords(view, self._index, version, marks))
 
         return self._search_text(work)
 

@@ -28,6 +28,7 @@ from semantic_core.query_syntax import FIELDS, HEADINGS, TEXT, TITLE
 from semantic_core_peewee.sqlite import revisions
 from semantic_core_peewee.sqlite.filters import Clause, of_listed
 from semantic_core_peewee.sqlite.selective_scopes import in_scope, numbers
+from semantic_core_peewee.sqlite.text_index import distinct
 from semantic_core_peewee.sqlite.text_segments import key_of, unsigned
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def met(
     """Those of these documents that meet the conditions."""
     named = json.dumps([(ref.tenant, ref.collection, ref.key) for ref in refs])
     ids: dict[int, int] = dict(view.raw.execute(_IDS, (named, view.generation)))
-    these = of_listed(np.unique(np.array(list(ids.values()), dtype=np.int64)))
+    these = of_listed(distinct(np.array(list(ids.values()), dtype=np.int64)))
     found = with_words(view, these, conditions, index).listed
     kept = set() if found is None else set(found.tolist())
     return frozenset(refs[place] for place, id in ids.items() if id in kept)
@@ -210,7 +211,7 @@ class _Lookup:
         )
 
     def _of_rows(self, rows: NDArray[np.intp]) -> Documents:
-        documents: Documents = np.unique(self._version.column("document", rows))
+        documents: Documents = distinct(self._version.column("document", rows))
         return documents
 
     def _together(self, rows: Sequence[_Rows], pattern: re.Pattern[str]) -> Documents:
@@ -222,14 +223,14 @@ class _Lookup:
         spread = reduce(np.intersect1d, map(self._of_rows, every))
         spread = np.setdiff1d(spread, found)
         listed = json.dumps(spread.tolist())
-        several = np.unique(numbers(self._view.raw.execute(_OF_SEVERAL, (listed,)).get))
+        several = distinct(numbers(self._view.raw.execute(_OF_SEVERAL, (listed,)).get))
         across = _matching(self._texts(_TEXTS[TEXT], self.in_scope(several)), pattern)
         return np.union1d(found, across)
 
     def _matching_rows(self, rows: NDArray[np.intp], pattern: re.Pattern[str]) -> Documents:
         """The documents of those rows in scope whose passage matches."""
         documents = self._version.column("document", rows)
-        there = np.isin(documents, self.in_scope(np.unique(documents)))
+        there = np.isin(documents, self.in_scope(distinct(documents)))
         chunks = self._version.chunks_of(rows[there])
         return _matching(self._texts(_PASSAGES, chunks), pattern)
 
@@ -273,7 +274,7 @@ class _Lookup:
             if pattern.search(as_compared(text)):
                 listed = self._view.raw.execute(_WITH_VALUE, (*asked, kind, value)).get
                 found.append(numbers(listed))
-        return np.unique(np.concatenate(found))
+        return distinct(np.concatenate(found))
 
 
 _NONE: Documents = np.zeros(0, dtype=np.int64)
@@ -281,7 +282,7 @@ _NO_ROWS: NDArray[np.intp] = np.zeros(0, dtype=np.intp)
 
 
 def _union(several: Iterable[Documents]) -> Documents:
-    return np.unique(np.concatenate([_NONE, *several]))
+    return distinct(np.concatenate([_NONE, *several]))
 
 
 def _matching(texts: Iterable[tuple[int, str]], pattern: re.Pattern[str]) -> Documents:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import attrs
@@ -47,6 +47,9 @@ SCORED_PART = 4
 """What words score may take one of so many parts of the budget; their lists have the others."""
 MOST_LIVING = 100_000
 """Words whose number of rows a version remembers."""
+SPARSE = 32
+"""Rows are sorted, rather than marked in a table of all, if they are fewer than one of so many."""
+_NO_PLACES = np.zeros(0, dtype=np.intp)
 _STATE = "text"
 _DEAD = """select id, chunk
     from semantic_index_text_dead
@@ -107,6 +110,14 @@ Alternatives = tuple[int, ...]
 """The hashes of the terms of a word, which are alternatives; ascending."""
 NOWHERE = Holding(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.uint8))
 """Of a term that no row contains."""
+
+
+def distinct(values: NDArray[Any]) -> NDArray[Any]:
+    """Each of these numbers once, ascending. ``numpy.unique`` hashes them, which takes several
+    times longer for numbers that are nearly in order.
+    """
+    ordered = np.sort(values)
+    return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
 
 
 def together(parts: Sequence[Holding]) -> Holding:
@@ -234,6 +245,11 @@ class Scored(NamedTuple):
     scores: NDArray[np.float64]
     weight: float
 
+    def within(self, marks: NDArray[np.bool_]) -> Scored:
+        """What is marked of this. marks: of all rows."""
+        marked = marks[self.rows]
+        return Scored(self.rows[marked], self.scores[marked], self.weight)
+
     @property
     def memory(self) -> int:
         """Bytes it takes, with about what Python adds."""
@@ -307,6 +323,11 @@ class TextVersion:
         return len(self.sealed) + len(self.tail)
 
     @property
+    def columns(self) -> tuple[RowColumns, RowColumns]:
+        """The columns of all rows: of the segments, then of the tail."""
+        return self.sealed.rows, self.tail.rows
+
+    @property
     def average(self) -> float:
         """Terms a chunk has, on average; 0 without any chunk."""
         return self.state.terms / self.state.chunks if self.state.chunks > 0 else 0.0
@@ -318,7 +339,7 @@ class TextVersion:
         if found is None:
             sealed: frozenset[int] | None = self.sealed.kept.get("homes")
             if sealed is None:
-                sealed = frozenset(np.unique(self.sealed.rows.home).tolist())
+                sealed = frozenset(distinct(self.sealed.rows.home).tolist())
                 self.sealed.kept["homes"] = sealed
             found = sealed.union(self.tail.rows.home.tolist())
             self.kept["homes"] = found
@@ -347,6 +368,27 @@ class TextVersion:
         if not len(behind.rows):
             return held.rows.astype(np.intp)
         return np.concatenate([held.rows, behind.rows + len(self.sealed)], dtype=np.intp)
+
+    def rows_with_any(self, view: View, words: Iterable[Alternatives]) -> NDArray[np.intp]:
+        """The living rows that contain at least one of these words, ascending."""
+        parts = [self.rows_with(view, word) for word in words]
+        parts = [part for part in parts if len(part)]
+        return self.living_of(self.united(parts))
+
+    def united(self, parts: Sequence[NDArray[np.intp]]) -> NDArray[np.intp]:
+        """Every row of these parts once, ascending, as each part is."""
+        if len(parts) == 1:
+            return parts[0]
+        every = np.concatenate([_NO_PLACES, *parts])
+        if len(every) < len(self) // SPARSE:
+            return distinct(every)
+        is_there = np.zeros(len(self), dtype=bool)
+        is_there[every] = True
+        return np.flatnonzero(is_there)
+
+    def living_of(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Those of these rows that are alive."""
+        return rows if self.alive is None else rows[self.alive[rows]]
 
     def holders(self, view: View, word: Alternatives) -> int:
         """How many living rows contain any term of this word; remembered."""
@@ -505,7 +547,7 @@ def _version(
     scored: Remembered[Scored] = Remembered(sealed.lists.budget // (SCORED_PART - 1))
     version = TextVersion(view.generation, state, sealed, tail, dead, alive, last_dead, scored)
     rows = version.rows_of(gone)
-    dead = np.unique(rows[rows >= 0])
+    dead = distinct(rows[rows >= 0])
     if not len(dead):
         return version
     alive = np.ones(len(version), dtype=bool)

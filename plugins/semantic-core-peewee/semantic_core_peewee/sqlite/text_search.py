@@ -12,16 +12,16 @@ from __future__ import annotations
 import math
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from semantic_core.errors import InputError, QueryTooLarge
 from semantic_core.types import ChunkId, Ranking, Scope
 from semantic_core_peewee.sqlite.ids import chunk_ids, numbers_of
-from semantic_core_peewee.sqlite.quantized import current_state as vector_state
-from semantic_core_peewee.sqlite.selective_scopes import few_documents, in_scope, numbers
+from semantic_core_peewee.sqlite.selective_scopes import in_scope
 from semantic_core_peewee.sqlite.text_index import (
     Alternatives,
     Holding,
@@ -29,7 +29,9 @@ from semantic_core_peewee.sqlite.text_index import (
     TextCache,
     TextVersion,
     current_state,
+    distinct,
 )
+from semantic_core_peewee.sqlite.text_scopes import marks_of_documents, row_scope, rows_in_scope
 from semantic_core_peewee.sqlite.text_segments import check_analyser, key_of
 
 if TYPE_CHECKING:
@@ -39,8 +41,8 @@ if TYPE_CHECKING:
     from semantic_core_peewee.sqlite.filters import Clause
     from semantic_core_peewee.sqlite.pool import View
 
-    Inside = Callable[[NDArray[np.intp]], NDArray[np.bool_]]
-    """Tells for each row whether it is in scope."""
+    Best = tuple[NDArray[np.intp], NDArray[np.float64]]
+    """Rows, and their scores, best first."""
 
 SOURCE = "words"
 K1 = 1.2
@@ -59,12 +61,12 @@ LOOKED_AT = 2_000
 """Characters of a query that are looked at."""
 LONGEST_QUERY = 100_000
 """Characters a query may have at all."""
+MOST_READ = 100
+"""Queries whose words are remembered."""
 COMMON = 0.5
 """A word in more than this part of all passages weighs next to nothing."""
 MOST_COMMON = 4
 """Words that are looked for where nearly every passage holds each word of the query: the rarest."""
-_KEPT_SCOPES = 8
-"""Scopes whose documents stay in memory, per state of the file."""
 
 
 class Term(NamedTuple):
@@ -85,6 +87,7 @@ class TextIndex:
         self.analyser = analyser
         self._cache = TextCache(budget)
         self._sums = threading.local()
+        self._read: dict[tuple[str, str], Counter[Alternatives]] = {}
 
     @property
     def memory(self) -> int:
@@ -110,13 +113,15 @@ class TextIndex:
         """The living rows that contain at least one of these terms, ascending. keys: their hashes,
         see `text_segments.key_of`.
         """
-        found = [np.zeros(0, dtype=np.intp)]
-        found += [version.rows_with(view, (key,)) for key in keys]
-        return _admitted(version, np.unique(np.concatenate(found)), None)
+        return version.rows_with_any(view, [(key,) for key in keys])
 
-    def holders(self, view: View, version: TextVersion, key: int) -> int:
-        """How many living rows contain this term."""
-        return version.holders(view, (key,))
+    def keys_of(self, word: str) -> frozenset[int]:
+        """The hashes of all terms of a word in a query."""
+        return frozenset(chain.from_iterable(self._asked(word)))
+
+    def holders(self, view: View, version: TextVersion, keys: Iterable[int]) -> int:
+        """How many living rows contain at least one of these terms; remembered."""
+        return version.holders(view, tuple(sorted(keys)))
 
     def words(self, view: View, text: str, limit: int, scope: Scope, clause: Clause) -> Ranking:
         """The best `limit` chunks in scope that contain any of the words, by BM25; equal scores by
@@ -127,12 +132,14 @@ class TextIndex:
         if not terms or limit <= 0:
             return Ranking(SOURCE)
         scored = [_scored(view, version, term) for term in terms]
-        inside, check = _scope(view, version, scope, clause)
+        marks, to_check = row_scope(view, version, scope, clause)
+        if marks is not None:
+            scored = [part.within(marks) for part in scored]
 
-        def best(most: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-            if check is None:
-                return self._best(version, scored, most, inside)
-            return self._checked(view, version, scored, most, inside, check)
+        def best(most: int) -> Best:
+            if to_check is None:
+                return self._best(version, scored, most)
+            return self._checked(view, version, scored, most, to_check)
 
         most = limit + view.tuning.spare_rows
         rows, scores = best(most)
@@ -184,10 +191,11 @@ class TextIndex:
         terms = self._terms(view, version, text)
         if not terms:
             return np.zeros(0, dtype=np.int64)
-        rows = [version.rows_with(view, term.word) for term in terms]
-        inside = rows_in_scope(view, version, scope, clause)
-        found = _admitted(version, np.unique(np.concatenate(rows)), inside)
-        documents: NDArray[np.int64] = np.unique(version.column("document", found))
+        found = version.rows_with_any(view, [term.word for term in terms])
+        marks = rows_in_scope(view, version, scope, clause)
+        if marks is not None:
+            found = found[marks[found]]
+        documents: NDArray[np.int64] = distinct(version.column("document", found))
         return documents
 
     def _terms(self, view: View, version: TextVersion, text: str) -> list[Term]:
@@ -212,34 +220,37 @@ class TextIndex:
 
     def _asked(self, text: str) -> Counter[Alternatives]:
         """The words of what is looked at of a query, with how often each is there; one cut in half
-        at the end is left out.
+        at the end is left out. Remembered, since a search asks several times.
         """
-        keys: defaultdict[int, set[int]] = defaultdict(set)
-        for token in self.analyser.query_tokens(text[: LOOKED_AT + 1]):
-            if token.end <= LOOKED_AT:
-                keys[token.position].add(key_of(token.term))
-        return Counter(tuple(sorted(terms)) for terms in keys.values())
+        looked_at = text[: LOOKED_AT + 1]
+        read = self._read.get((self.analyser.identity, looked_at))
+        if read is None:
+            keys: defaultdict[int, set[int]] = defaultdict(set)
+            for token in self.analyser.query_tokens(looked_at):
+                if token.end <= LOOKED_AT:
+                    keys[token.position].add(key_of(token.term))
+            read = Counter(tuple(sorted(terms)) for terms in keys.values())
+            if len(self._read) >= MOST_READ:
+                self._read.clear()
+            self._read[self.analyser.identity, looked_at] = read
+        return read
 
-    def _best(
-        self, version: TextVersion, scored: Sequence[Scored], limit: int, inside: Inside | None
-    ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-        """(rows, scores) of the best `limit` rows that are alive and inside, best first; equal ones
-        in the order of their rows.
+    def _best(self, version: TextVersion, scored: Sequence[Scored], limit: int) -> Best:
+        """(rows, scores) of the best `limit` rows, best first; equal ones in the order of their
+        rows. scored: of what is in scope.
         """
         size = len(version)
         sums = self._take_sums(size)
         for part in scored:
             np.add.at(sums, part.rows, part.scores)
-        least = _threshold(version, scored, sums, limit, inside)
+        least = _threshold(scored, sums, limit)
         if sum(len(part.rows) for part in scored) > size // 3:
             # To look at every row once costs less than at some of them several times.
-            every = np.flatnonzero(sums[:size] >= (least or LEAST_SCORE))
-            rows = _admitted(version, every, inside)
+            rows = np.flatnonzero(sums[:size] >= (least or LEAST_SCORE))
             scores = sums[rows]
             sums[:size] = 0.0
         else:
-            found = [part.rows[sums[part.rows] >= least] for part in scored]
-            rows = _admitted(version, np.unique(np.concatenate(found)), inside)
+            rows = version.united([part.rows[sums[part.rows] >= least] for part in scored])
             scores = sums[rows]
             for part in scored:
                 sums[part.rows] = 0.0
@@ -261,24 +272,23 @@ class TextIndex:
         version: TextVersion,
         scored: Sequence[Scored],
         limit: int,
-        inside: Inside | None,
         clause: Clause,
-    ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    ) -> Best:
         """As `_best`, of the rows whose documents meet the conditions: the best are looked up, more
         of them until they are enough; and where that is many, all documents in scope are listed.
         """
         asked = view.tuning.scope_factor * limit
         while asked <= view.tuning.checked_share * len(version):
-            rows, scores = self._best(version, scored, asked, inside)
-            documents = np.unique(version.column("document", rows))
+            rows, scores = self._best(version, scored, asked)
+            documents = distinct(version.column("document", rows))
             meeting = np.isin(
                 version.column("document", rows), in_scope(view, clause, documents.tolist())
             )
             if np.count_nonzero(meeting) >= limit or len(rows) < asked:
                 return rows[meeting][:limit], scores[meeting][:limit]
             asked *= 4
-        listed = _listed(view, clause)
-        return self._best(version, scored, limit, _both(inside, _of_documents(version, listed)))
+        marks = marks_of_documents(view, version, clause)
+        return self._best(version, [part.within(marks) for part in scored], limit)
 
 
 def check_query(text: object) -> None:
@@ -301,7 +311,7 @@ def idf_of(holding: int, passages: int) -> float:
 
 
 def _scored(view: View, version: TextVersion, term: Term) -> Scored:
-    """BM25 of every row that contains the word; remembered for its version."""
+    """BM25 of every living row that contains the word; remembered for its version."""
     found = version.scored.get(term.word)
     if found is None:
         weight = idf_of(term.holders, version.state.chunks) * (K1 + 1.0)
@@ -312,6 +322,8 @@ def _scored(view: View, version: TextVersion, term: Term) -> Scored:
         scores = np.concatenate(parts)
         scores *= weight
         found = Scored(version.rows_with(view, term.word), scores, weight)
+        if version.alive is not None:
+            found = found.within(version.alive)
         version.scored.keep(term.word, found, found.memory)
     if term.times == 1:
         return found
@@ -328,32 +340,15 @@ def _impacts(held: Holding, lengths: NDArray[np.int32], average: float) -> NDArr
     return counts
 
 
-def _threshold(
-    version: TextVersion,
-    scored: Sequence[Scored],
-    sums: NDArray[np.float64],
-    limit: int,
-    inside: Inside | None,
-) -> float:
+def _threshold(scored: Sequence[Scored], sums: NDArray[np.float64], limit: int) -> float:
     """A score that at least `limit` rows reach: that of the rows of one term, the one that weighs
     most of those that enough rows contain. 0 if there is no such term.
     """
     for part in sorted(scored, key=lambda one: -one.weight):
-        if len(part.rows) < limit:
-            continue
-        rows = _admitted(version, part.rows, inside)
-        if len(rows) >= limit:
-            return float(np.partition(sums[rows], len(rows) - limit)[len(rows) - limit])
+        count = len(part.rows)
+        if count >= limit:
+            return float(np.partition(sums[part.rows], count - limit)[count - limit])
     return 0.0
-
-
-def _admitted(
-    version: TextVersion, rows: NDArray[np.intp], inside: Inside | None
-) -> NDArray[np.intp]:
-    """Those of these rows that are alive and inside."""
-    if version.alive is not None:
-        rows = rows[version.alive[rows]]
-    return rows if inside is None else rows[inside(rows)]
 
 
 def _ranking(
@@ -391,84 +386,3 @@ def _equal_runs(scores: NDArray[np.float64]) -> list[tuple[int, int]]:
     lasts = np.append(edges, len(scores))
     several = lasts - firsts > 1
     return list(zip(firsts[several].tolist(), lasts[several].tolist(), strict=True))
-
-
-# Scopes.
-
-
-def rows_in_scope(view: View, version: TextVersion, scope: Scope, clause: Clause) -> Inside | None:
-    """Which rows are in scope, as a test of rows; None if all are."""
-    inside, check = _scope(view, version, scope, clause)
-    if check is None:
-        return inside
-    return _both(inside, _of_documents(version, _listed(view, check)))
-
-
-def _scope(
-    view: View, version: TextVersion, scope: Scope, clause: Clause
-) -> tuple[Inside | None, Clause | None]:
-    """Which rows are in scope, and what is still to be checked of their documents; None for all,
-    and for nothing.
-    """
-    inside = _in_homes(view, version, scope)
-    if clause.listed is not None:
-        return _of_documents(version, clause.listed), None
-    if not scope.filter:
-        return inside, None
-    # Metadata may change while no word does: the state of the vectors changes with every document.
-    key = (vector_state(view), clause.sql, clause.values)
-    kept: dict[Any, NDArray[np.int64] | None] = version.kept.setdefault("scopes", {})
-    if key not in kept:
-        few = few_documents(view, clause, len(version))
-        listed = None if few is None else np.sort(np.array(few, dtype=np.int64))
-        while len(kept) >= _KEPT_SCOPES:
-            kept.pop(next(iter(kept)), None)
-        kept[key] = listed
-        if listed is None:
-            return inside, clause
-    documents = kept[key]
-    if documents is None:
-        # Asked for again in the same state: to list them all pays.
-        documents = kept[key] = _listed(view, clause)
-    return _both(inside, _of_documents(version, documents)), None
-
-
-def _listed(view: View, clause: Clause) -> NDArray[np.int64]:
-    """The documents in scope, ascending."""
-    sql = f"select group_concat(d.id) from semantic_index_document as d where {clause.sql}"
-    return np.sort(numbers(view.raw.execute(sql, clause.values).get))
-
-
-def _of_documents(version: TextVersion, documents: NDArray[np.int64]) -> Inside:
-    """Whether a row belongs to one of these documents, which ascend."""
-
-    def inside(rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-        of_rows = version.column("document", rows)
-        if not len(documents):
-            return np.zeros(len(rows), dtype=bool)
-        places = np.searchsorted(documents, of_rows)
-        found: NDArray[np.bool_] = documents.take(places, mode="clip") == of_rows
-        return found
-
-    return inside
-
-
-def _in_homes(view: View, version: TextVersion, scope: Scope) -> Inside | None:
-    """Whether a row is in the tenant's collections that are asked for; None if all rows are."""
-    sql = "select id, collection from semantic_index_home where generation = ? and tenant = ?"
-    wanted = []
-    for id, collection in view.raw.execute(sql, (view.generation, scope.tenant)).fetchall():
-        if scope.collections is None or collection in scope.collections:
-            wanted.append(id)
-    homes = version.homes
-    if homes.issubset(wanted):
-        return None
-    table = np.zeros(max(homes) + 1, dtype=bool)
-    table[[home for home in wanted if home < len(table)]] = True
-    return lambda rows: table[version.column("home", rows)]
-
-
-def _both(one: Inside | None, other: Inside) -> Inside:
-    if one is None:
-        return other
-    return lambda rows: one(rows) & other(rows)

@@ -18,14 +18,15 @@ import numpy as np
 from semantic_core.analysis import WordAnalyser, folded
 from semantic_core.marking import as_compared, exact_pattern, text_words
 from semantic_core_peewee.sqlite.text_conditions import BEGINNING, BEHIND
-from semantic_core_peewee.sqlite.text_segments import key_of, unsigned
+from semantic_core_peewee.sqlite.text_segments import unsigned
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from semantic_core_peewee.sqlite.pool import View
     from semantic_core_peewee.sqlite.text_index import TextVersion
-    from semantic_core_peewee.sqlite.text_search import Inside, TextIndex
+    from semantic_core_peewee.sqlite.text_scopes import Marks
+    from semantic_core_peewee.sqlite.text_search import TextIndex
 
 MOST_TRIED = 2_000
 """Words, the most frequent ones of the whole store, that are looked for in a scope."""
@@ -61,27 +62,56 @@ class _KnownWord(NamedTuple):
     keys: tuple[int, ...]
 
 
+class WordList(NamedTuple):
+    """Words, with what tells most of them from a given word at once. lengths: in letters. letters:
+    a bit for each letter that a word has; far letters of Unicode share one.
+    """
+
+    words: Sequence[str]
+    lengths: NDArray[np.intp]
+    letters: NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, words: Sequence[str]) -> WordList:
+        """Of these words, at least one."""
+        lengths = np.array(list(map(len, words)), dtype=np.intp)
+        spelled = "".join(f"{word} " for word in words)
+        codes = np.frombuffer(spelled.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+        bits = np.uint64(1) << (codes % 64).astype(np.uint64)
+        ends = np.cumsum(lengths + 1) - 1
+        bits[ends] = 0  # the blanks between
+        return cls(words, lengths, np.bitwise_or.reduceat(bits, ends - lengths))
+
+    def alike(self, word: str, distance: int) -> list[str]:
+        """Those that may be so many edits away from a word: an edit changes the length by one at
+        most, and the letters by two.
+        """
+        one = WordList.of([word])
+        may_be = np.abs(self.lengths - one.lengths) <= distance
+        may_be &= np.bitwise_count(self.letters ^ one.letters) <= 2 * distance
+        return [self.words[place] for place in np.flatnonzero(may_be).tolist()]
+
+
 class ScopedWords:
-    """The words of one scope in one state of the index. inside: which rows are in scope; None for
+    """The words of one scope in one state of the index. marks: which rows are in scope; None for
     all.
     """
 
     def __init__(
-        self, view: View, index: TextIndex, version: TextVersion, inside: Inside | None
+        self, view: View, index: TextIndex, version: TextVersion, marks: Marks | None
     ) -> None:
         self._view = view
         self._index = index
         self._version = version
-        self._inside = inside
+        self._marks = marks
 
     def counts(self, words: Collection[str]) -> dict[str, int]:
         """See `Vocabulary.word_counts`: how many passages in scope contain a form of each word."""
         found = {}
         for word in words:
-            tokens = self._index.analyser.query_tokens(word)
-            keys = {key_of(token.term) for token in tokens}
-            if self._inside is None and len(keys) == 1:
-                found[word] = self._index.holders(self._view, self._version, *keys)
+            keys = self._index.keys_of(word)
+            if self._marks is None:
+                found[word] = self._index.holders(self._view, self._version, keys)
             else:
                 found[word] = len(self._rows(keys))
         return found
@@ -92,7 +122,7 @@ class ScopedWords:
         if not begun or limit <= 0:
             return []
         bound = (self._view.generation, begun, begun + BEHIND)
-        wanted = limit if self._inside is None else MOST_TRIED
+        wanted = limit if self._marks is None else MOST_TRIED
         rows = self._view.raw.execute(_BEGINNING, (*bound, wanted)).fetchall()
         return _most_frequent(self._there(map(_known_word, rows)))[:limit]
 
@@ -104,9 +134,8 @@ class ScopedWords:
         wanted = folded(word)
         if not wanted or limit <= 0 or len(wanted) > LONGEST_WORD:
             return []
-        matches = extract(
-            wanted, self._every(), scorer=OSA.distance, score_cutoff=distance, limit=None
-        )
+        alike = self._every().alike(wanted, distance)
+        matches = extract(wanted, alike, scorer=OSA.distance, score_cutoff=distance, limit=None)
         by_distance: dict[int, list[str]] = {}
         for found, apart, _ in matches:
             if apart:
@@ -119,19 +148,18 @@ class ScopedWords:
                 answer += _most_frequent(self._there(map(_known_word, rows)))
         return answer[:limit]
 
-    def _every(self) -> Sequence[str]:
+    def _every(self) -> WordList:
         """All words of the store, read once for each state of the index."""
-        words: Sequence[str] | None = self._version.kept.get(_WORDS)
+        words: WordList | None = self._version.kept.get(_WORDS)
         if words is None:
             listed = self._view.raw.execute(_EVERY, (self._view.generation,)).get
-            words = (listed or "").split(" ")
-            self._version.kept[_WORDS] = words
+            words = self._version.kept[_WORDS] = WordList.of((listed or "").split(" "))
         return words
 
     def _there(self, spelled: Iterable[_KnownWord]) -> Iterator[tuple[str, int]]:
         """Those of these words that are in scope, with the number of passages."""
         for each in spelled:
-            if self._inside is None:
+            if self._marks is None:
                 yield each.word, each.chunks
                 continue
             rows = self._rows(each.keys)
@@ -141,7 +169,7 @@ class ScopedWords:
     def _rows(self, keys: Collection[int]) -> NDArray[np.intp]:
         """The rows in scope that contain one of these terms."""
         rows = self._index.rows_with(self._view, self._version, keys)
-        return rows if self._inside is None else rows[self._inside(rows)]
+        return rows if self._marks is None else rows[self._marks[rows]]
 
     def _is_written(self, word: str, rows: NDArray[np.intp]) -> bool:
         """Whether one of these rows, which contain its term, has the word itself."""

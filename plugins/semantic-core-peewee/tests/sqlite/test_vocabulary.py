@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+from rapidfuzz.distance import OSA
 from semantic_core_peewee import SqliteStore
 from semantic_core_peewee.sqlite import vocabulary
 
@@ -53,3 +56,18 @@ def test_words_of_the_next_state_are_near(stemmed):
     put(stemmed, item("2", "zorbuk"))
     assert words(stemmed.words_near("zorbek", 1, 5, Scope())) == ["zorbak", "zorbuk"]
     assert words(stemmed.words_near("z" * 100, 2, 5, Scope())) == []
+
+
+spelled = st.text(st.sampled_from("abcdé漢\ud800 \u0661z"), max_size=6)
+
+
+@given(st.lists(spelled, min_size=1), spelled, st.sampled_from([1, 2]))
+def test_no_word_that_is_near_is_left_out_before_it_is_compared(every, word, distance):
+    near = [other for other in every if OSA.distance(word, other) <= distance]
+    left = vocabulary.WordList.of(every).alike(word, distance)
+    assert [other for other in left if OSA.distance(word, other) <= distance] == near
+
+
+def test_most_words_are_left_out_before_they_are_compared():
+    every = [f"{one}{two}{three}" for one in "abcdef" for two in "ghijkl" for three in "mnopqr"]
+    assert len(vocabulary.WordList.of(every).alike("agm", 1)) < len(every) / 10
