@@ -156,7 +156,21 @@ def _languages(given: str | None, *, asks: bool) -> tuple[str, ...]:
     codes = [code.strip() for code in given.split(",") if code.strip()]
     if not codes:
         raise InputError("--languages names no language.", hint="For example --languages en,de.")
-    return check_languages(codes)
+    checked = check_languages(codes)
+    _check_analysed(checked)
+    return checked
+
+
+def _check_analysed(codes: Sequence[str]) -> None:
+    """Raise ConfigError for a language that the analyser refuses, if it is installed: before the
+    file is written, and not at the next command.
+    """
+    from semantic_core._config import DEFAULT_ANALYSER
+    from semantic_core._plugins.host import Plugins
+
+    plugins = Plugins.load([DEFAULT_ANALYSER], refuse=False)
+    if DEFAULT_ANALYSER in plugins.analysers:
+        plugins.create_analyser(DEFAULT_ANALYSER, codes)
 
 
 def _settings(path: str, codes: Sequence[str], embedder: str) -> str:

@@ -197,7 +197,7 @@ def test_init_says_how_to_install_what_is_missing(
     assert 'Next: pip install "semantic-core-kernel[use]", then semantic-core ingest FOLDER' in told
 
 
-@pytest.mark.parametrize("languages", ["", " , ", "english", "e", "12"])
+@pytest.mark.parametrize("languages", ["", " , ", "english", "e", "12", "en,ka"])
 def test_init_writes_nothing_for_what_is_no_language(folder: Path, languages: str) -> None:
     told = call("init", "--languages", languages)
     assert told.exit_code == 2 and "language" in told.stderr

@@ -170,7 +170,8 @@ def checked_languages(languages: Sequence[str]) -> tuple[str, ...]:
         if not code:
             raise ConfigError(
                 f"languages must be ISO 639 codes that the analyser knows, got {language!r}.",
-                hint=f"It knows {', '.join(sorted(_ALGORITHMS))}.",
+                hint=f"It knows {', '.join(sorted(_ALGORITHMS))}. Leave out another one: its words "
+                "are found as they are written.",
             )
         codes.append(code)
     return tuple(dict.fromkeys(codes))
