@@ -92,7 +92,7 @@ def examined(
 
 
 class _Refused(Exception):
-    """Options were refused by us, not by the plugin, which may raise anything."""
+    """Options were refused, by us or by the plugin."""
 
     def __init__(self, error: ConfigError) -> None:
         super().__init__()
@@ -108,7 +108,12 @@ def _made(
         raise
     except ConfigError as error:
         raise _Refused(error) from error
-    return factory(**values), infos
+    try:
+        return factory(**values), infos
+    except ConfigError as error:
+        if options:
+            raise _Refused(error) from error
+        raise PluginRejected(error.message.removesuffix("."), error.hint) from error
 
 
 def _refuse(info: PluginInfo, options: Mapping[str, Any]) -> None:

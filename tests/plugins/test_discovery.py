@@ -492,6 +492,17 @@ def test_a_constructor_that_fails_is_named(site: Site) -> None:
     )
 
 
+def test_a_constructor_that_refuses_its_options_says_why_and_what_to_do(site: Site) -> None:
+    source = (
+        "from semantic_core.errors import ConfigError\n"
+        "def made(*, path: str = 'nope') -> object:\n"
+        "    raise ConfigError('There is no folder.', hint='Make one.')"
+    )
+    found = fault(site, source, point="site_sick:made")
+    assert found.cause == "There is no folder"
+    assert found.remedy.startswith("Make one.")
+
+
 def test_a_hook_of_a_later_release_may_be_optional(site: Site) -> None:
     site.add(
         "ahead",

@@ -46,24 +46,25 @@ _KNOWN_MODULES: Final = ("Transformer", "Pooling", "Normalize")
 
 @attrs.frozen
 class ModelFolder:
-    """An existing folder with a model. path: absolute."""
+    """An existing folder with a model. path: absolute. get_a_model: the hint where there is none."""
 
     path: Path
+    get_a_model: str = GET_A_MODEL
 
     @classmethod
-    def at(cls, path: str) -> ModelFolder:
+    def at(cls, path: str, get_a_model: str = GET_A_MODEL) -> ModelFolder:
         """The folder at this path, relative to the working folder. Raises ConfigError if there is
         none.
         """
         if not isinstance(path, str) or not path:
             raise ConfigError(
                 f"path must be the folder of a model on this computer, got {path!r}.",
-                hint=GET_A_MODEL,
+                hint=get_a_model,
             )
         folder = Path(path).expanduser().absolute()
         if not folder.is_dir():
-            raise ConfigError(f"There is no folder {str(folder)!r}.", hint=GET_A_MODEL)
-        return cls(folder)
+            raise ConfigError(f"There is no folder {str(folder)!r}.", hint=get_a_model)
+        return cls(folder, get_a_model)
 
     @property
     def name(self) -> str:
@@ -74,7 +75,7 @@ class ModelFolder:
         """The ONNX model. Raises ConfigError if there is none, or no tokenizer beside it."""
         found = [self.path / name for name in MODELS if (self.path / name).is_file()]
         if not found:
-            hint = GET_A_MODEL
+            hint = self.get_a_model
             if (self.path / "modules.json").is_file():
                 hint = (
                     'Use the embedder "sentence-transformers" for this folder, or export it: '
@@ -82,7 +83,9 @@ class ModelFolder:
                 )
             raise ConfigError(f"There is no {MODELS[0]} in {str(self.path)!r}.", hint=hint)
         if not (self.path / TOKENIZER).is_file():
-            raise ConfigError(f"There is no {TOKENIZER} in {str(self.path)!r}.", hint=GET_A_MODEL)
+            raise ConfigError(
+                f"There is no {TOKENIZER} in {str(self.path)!r}.", hint=self.get_a_model
+            )
         return found[0]
 
     def digest(self, files: Iterable[Path]) -> str:

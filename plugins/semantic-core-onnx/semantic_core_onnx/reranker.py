@@ -29,7 +29,7 @@ NAME: Final = "onnx-reranker"
 BATCH_SIZE: Final = 16
 """Passages per call by default: longer than what an embedder gets, so fewer."""
 GET_A_RERANKER: Final = (
-    "Set it to the folder of a cross-encoder. This plugin downloads nothing; get one first, for "
+    "Set path to the folder of a cross-encoder. This plugin downloads nothing; get one first, for "
     "example: hf download cross-encoder/ms-marco-MiniLM-L6-v2 --local-dir DIR"
 )
 FARTHEST: Final = 700.0
@@ -58,7 +58,7 @@ class OnnxReranker:
             ("threads", threads, 0),
         ):
             check_count(NAME, name, value, smallest)
-        folder = ModelFolder.at(path)
+        folder = ModelFolder.at(path, GET_A_RERANKER)
         model = folder.onnx()
 
         def load() -> PairScores:

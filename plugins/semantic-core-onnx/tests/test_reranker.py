@@ -106,8 +106,9 @@ def test_a_model_that_gives_no_single_score_degrades_the_search(tmp_path: Path) 
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="There is no folder"):
+    with pytest.raises(ConfigError, match="There is no folder") as none:
         OnnxReranker(str(tmp_path / "nothing"))
+    assert "cross-encoder" in none.value.hint
     with pytest.raises(ConfigError, match=r"There is no model\.onnx"):
         OnnxReranker(str(tmp_path))
 
