@@ -46,7 +46,7 @@ _KNOWN_MODULES: Final = ("Transformer", "Pooling", "Normalize")
 
 @attrs.frozen
 class ModelFolder:
-    """An existing folder with a model. path: absolute. get_a_model: the hint where there is none."""
+    """An existing folder. path: absolute. get_a_model: the hint where it has no model."""
 
     path: Path
     get_a_model: str = GET_A_MODEL
