@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from shutil import rmtree
 from statistics import fmean
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -314,6 +314,30 @@ def _qdrant(vectors: Vectors, folder: Path, store: str) -> Found:
     return Found(search)
 
 
+SEEKDB_WAIT = 60.0
+"""Seconds until what was added is found, at most: it is not at once."""
+
+
+def _seekdb(vectors: Vectors, folder: Path, store: str) -> Found:
+    import pyseekdb
+
+    client = pyseekdb.Client(path=str(folder))
+    graph = pyseekdb.HNSWConfiguration(dimension=vectors.shape[1], distance="cosine")
+    collection = client.create_collection("vectors", configuration=graph, embedding_function=None)
+    for start in range(0, len(vectors), 1_000):
+        block = vectors[start : start + 1_000].tolist()
+        collection.add(ids=[str(start + row) for row in range(len(block))], embeddings=block)
+
+    def search(query: Any, limit: int) -> Sequence[int]:
+        found = collection.query(query_embeddings=query.tolist(), n_results=limit)
+        return [int(id) for id in found["ids"][0]]
+
+    until = perf_counter() + SEEKDB_WAIT
+    while search(vectors[-1], 1) != [len(vectors) - 1] and perf_counter() < until:
+        sleep(0.1)
+    return Found(search)
+
+
 SLOW = 26_000_000
 GRAPH = (32, 64, 128, 256, 512, 1_024, 2_048)
 CELLS = (4, 8, 16, 32, 64, 128, 256, 512)
@@ -330,6 +354,7 @@ ADAPTERS: Mapping[str, Adapter] = {
     "faiss HNSW32": Adapter(_faiss("HNSW32"), exact=False, most=3 * SLOW, efforts=GRAPH),
     "hnswlib M16": Adapter(_hnswlib, exact=False, most=3 * SLOW, efforts=GRAPH),
     "chroma": Adapter(_chroma, exact=False, most=SLOW, efforts=GRAPH),
+    "seekdb": Adapter(_seekdb, exact=False, most=SLOW),
     "txtai (its index alone)": Adapter(_txtai, exact=False, most=SLOW, efforts=CELLS),
 }
 
