@@ -234,7 +234,7 @@ def batches_of(
     for number in range(len(passages) // PER_DOCUMENT):
         first = number * PER_DOCUMENT
         batch.append(
-            _document(
+            document_of(
                 number,
                 passages[first : first + PER_DOCUMENT],
                 None if vectors is None else vectors[first : first + PER_DOCUMENT],
@@ -249,9 +249,15 @@ def batches_of(
         yield batch
 
 
-def _document(
-    number: int, passages: Sequence[Passage], vectors: Vectors | None, *, tenant: str, words: bool
+def document_of(
+    number: int,
+    passages: Sequence[Passage],
+    vectors: Vectors | None,
+    *,
+    tenant: str = "",
+    words: bool = True,
 ) -> tuple[Document, list[Entry]]:
+    """A document with these passages, as a store takes it; see `batches_of`."""
     ref = Ref("bench", str(number), tenant)
     metadata = {"bucket": number % BUCKETS, "even": number % 2 == 0}
     document = Document(
