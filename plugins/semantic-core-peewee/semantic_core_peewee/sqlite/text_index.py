@@ -12,15 +12,15 @@ Tested by tests/sqlite/test_text_search.py and tests/sqlite/test_text_segments.p
 from __future__ import annotations
 
 import os
-import threading
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
 import numpy as np
 
 from semantic_core_peewee.sqlite.pool import Sole, Use, View
+from semantic_core_peewee.sqlite.remembered import Remembered
 from semantic_core_peewee.sqlite.text_segments import (
     COLUMNS,
     SEGMENTS,
@@ -34,8 +34,6 @@ from semantic_core_peewee.sqlite.text_segments import (
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-V = TypeVar("V")
 
 PATIENCE = 60.0
 """Seconds a search waits for another one that makes a version."""
@@ -128,45 +126,6 @@ def together(parts: Sequence[Holding]) -> Holding:
     rows, places = np.unique(np.concatenate([part.rows for part in parts]), return_inverse=True)
     counts = np.concatenate([part.counts for part in parts])
     return Holding(rows, np.bincount(places, weights=counts).astype(np.uint32))
-
-
-class Remembered(Generic[V]):
-    """Values by word, of so many bytes in all: the least recently used go first, but for the latest
-    one. Safe to share between threads.
-    """
-
-    def __init__(self, budget: int) -> None:
-        self.budget = budget
-        self.memory = 0
-        self._lock = threading.RLock()  # a signal handler may come in between
-        self._values: OrderedDict[Alternatives, tuple[V, int]] = OrderedDict()
-
-    def get(self, word: Alternatives) -> V | None:
-        """The value of a word, if it is known."""
-        with self._lock:
-            found = self._values.get(word)
-            if found is None:
-                return None
-            self._values.move_to_end(word)
-            return found[0]
-
-    def keep(self, word: Alternatives, value: V, size: int) -> None:
-        """Remember a value of so many bytes."""
-        with self._lock:
-            before = self._values.pop(word, None)
-            if before is not None:
-                self.memory -= before[1]
-            self._values[word] = (value, size)
-            self.memory += size
-            while self.memory > self.budget and len(self._values) > 1:
-                _, (_, oldest) = self._values.popitem(last=False)
-                self.memory -= oldest
-
-    def forget(self) -> None:
-        """Give the memory back."""
-        with self._lock:
-            self._values.clear()
-            self.memory = 0
 
 
 class TermLists:

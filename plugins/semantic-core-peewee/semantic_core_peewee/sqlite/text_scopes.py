@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from semantic_core_peewee.sqlite.quantized import current_state as vector_state
+from semantic_core_peewee.sqlite.remembered import Remembered
 from semantic_core_peewee.sqlite.selective_scopes import few_documents, numbers
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ def row_scope(view: View, version: TextVersion, scope: Scope, clause: Clause) ->
         # Metadata may change while no word does: the state of the vectors changes with each
         # document.
         key = (vector_state(view), clause.sql, clause.values)
-    known: _Known | None = version.kept.get(_KEPT, {}).get(key)
+    remembered = _remembered(version)
+    known = remembered.get(key)
     if known is not None and known.listed is not clause.listed:
         known = None  # of other documents, which are gone from memory
     if known is not None and known.marks is not None:
@@ -77,9 +79,11 @@ def row_scope(view: View, version: TextVersion, scope: Scope, clause: Clause) ->
         few = few_documents(view, clause, len(version))
         documents = None if few is None else np.array(few, dtype=np.int64)
     if documents is None:
-        _keep(version, key, _Known(None, None))
+        remembered.keep(key, _Known(None, None))
         return RowScope(_in_homes(view, version, scope), clause)
-    return RowScope(_keep(version, key, _Known(clause.listed, _of_documents(version, documents))))
+    marks = _of_documents(version, documents)
+    remembered.keep(key, _Known(clause.listed, marks))
+    return RowScope(marks)
 
 
 def rows_in_scope(view: View, version: TextVersion, scope: Scope, clause: Clause) -> Marks | None:
@@ -93,12 +97,10 @@ def marks_of_documents(view: View, version: TextVersion, clause: Clause) -> Mark
     return _of_documents(version, _listed(view, clause))
 
 
-def _keep(version: TextVersion, key: Hashable, known: _Known) -> Marks | None:
-    kept: dict[Hashable, _Known] = version.kept.setdefault(_KEPT, {})
-    while len(kept) >= MOST_KEPT:
-        kept.pop(next(iter(kept)), None)
-    kept[key] = known
-    return known.marks
+def _remembered(version: TextVersion) -> Remembered[_Known]:
+    """The latest scopes of a version."""
+    found: Remembered[_Known] = version.kept.setdefault(_KEPT, Remembered(MOST_KEPT))
+    return found
 
 
 def _listed(view: View, clause: Clause) -> NDArray[np.int64]:
@@ -129,12 +131,15 @@ def _in_homes(view: View, version: TextVersion, scope: Scope) -> Marks | None:
     if homes.issubset(wanted):
         return None
     key = ("homes", *wanted)
-    known: _Known | None = version.kept.get(_KEPT, {}).get(key)
+    remembered = _remembered(version)
+    known = remembered.get(key)
     if known is not None:
         return known.marks
     table = np.zeros(max(homes) + 1, dtype=bool)
     table[[home for home in wanted if home < len(table)]] = True
-    return _keep(version, key, _Known(None, _marked(version, lambda rows: table[rows.home])))
+    marks = _marked(version, lambda rows: table[rows.home])
+    remembered.keep(key, _Known(None, marks))
+    return marks
 
 
 def _marked(version: TextVersion, mark: Callable[[RowColumns], Marks]) -> Marks:

@@ -37,6 +37,7 @@ from semantic_core_peewee.sqlite.quantized import (
     streamed,
 )
 from semantic_core_peewee.sqlite.records import check_vector
+from semantic_core_peewee.sqlite.remembered import Remembered
 from semantic_core_peewee.sqlite.segments import State, slot_type
 from semantic_core_peewee.sqlite.selective_scopes import few_documents
 from semantic_core_peewee.sqlite.unit_vectors import STORED, as_query, cosines
@@ -92,13 +93,11 @@ def matching(view: View, codes: QuantizedVectors, scope: Scope, clause: Clause) 
         return _matching(view, codes, scope, clause, again=False)
     # Not the filter itself: in Python, one that asks for 1 equals one that asks for True.
     key = (clause.sql, clause.values)
-    kept: dict[Any, Matching | None] = codes.kept.setdefault(_KEPT, {})
-    found = kept.get(key)
-    if found is None:
-        found = _matching(view, codes, scope, clause, again=key in kept)
-        while len(kept) >= MOST_KEPT:
-            kept.pop(next(iter(kept)), None)
-        kept[key] = found if found.clause is None else None
+    remembered: Remembered[Matching] = codes.kept.setdefault(_KEPT, Remembered(MOST_KEPT))
+    found = remembered.get(key)
+    if found is None or found.clause is not None:
+        found = _matching(view, codes, scope, clause, again=found is not None)
+        remembered.keep(key, found)
     return found
 
 
