@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from floor_plan import ROOT
+from shared import made_once
 
 pytestmark = pytest.mark.slow
 
@@ -135,26 +136,32 @@ def write_plugin(folder: Path, name: str, source: str) -> Path:
 @pytest.fixture(scope="module")
 def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of programs of a fresh environment with the kernel and the three plugins,
-    all from wheels.
+    all from wheels. Whoever uses it changes nothing in it.
     """
-    work = tmp_path_factory.mktemp("wheels")
+    return programs_in(made_once(tmp_path_factory, "wheels", _make_environment) / "environment")
+
+
+def programs_in(environment: Path) -> Path:
+    return environment / ("Scripts" if os.name == "nt" else "bin")
+
+
+def _make_environment(work: Path) -> None:
     wheels, home = work / "wheels", work / "environment"
     build(ROOT, wheels)
     for name, source in SOURCES.items():
         build(write_plugin(work / name, name, source), wheels)
     uv = which("uv") or which("uv", path=str(Path(sys.executable).parent))
-    checked(sys.executable, "-m", "venv", *(["--without-pip"] if uv else []), home, cwd=work)
-    programs = home / ("Scripts" if os.name == "nt" else "bin")
+    checked(sys.executable, "-m", "venv", "--without-pip", home, cwd=work)
+    python = programs_in(home) / "python"
     install = (
-        [uv, "pip", "install", "--python", programs / "python"]
+        [uv, "pip", "install", "--python", python]
         if uv
-        else [programs / "python", "-m", "pip", "install"]
+        else [sys.executable, "-m", "pip", "--python", python, "install"]
     )
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     needs = [*project["dependencies"], *project["optional-dependencies"]["testing"]]
     _install_from_registry([*install, *needs], work)
     checked(*install, "--no-deps", "--no-index", *sorted(wheels.glob("*.whl")), cwd=work)
-    return programs
 
 
 def _install_from_registry(command: Sequence[str | Path], work: Path) -> None:
