@@ -64,8 +64,19 @@ def main() -> None:
     library.write(Path(os.environ["SUITE_FOLDER"]))
     django.setup()
     from django.conf import settings
+    from django.core.management import call_command
     from django.test import TestCase
     from modelsearch.tests.test_backends import BackendTests
+
+    class SuiteCase(BackendTests, TestCase):
+        """The tests, with the rows of the fixture in the index before the first one: each test
+        rebuilds it as well, and then only what the one before has changed is read again.
+        """
+
+        @classmethod
+        def setUpTestData(cls) -> None:
+            super().setUpTestData()
+            call_command("rebuild_modelsearch_index", stdout=io.StringIO())
 
     stream = io.StringIO()
     runner = get_runner(settings)(verbosity=0, interactive=False)
@@ -75,7 +86,7 @@ def main() -> None:
     chosen = sys.argv[1:] or list(BACKENDS)
     for name in chosen:
         path = BACKENDS[name]
-        case = type(name, (BackendTests, TestCase), {"backend_path": path})
+        case = type(name, (SuiteCase,), {"backend_path": path})
         for test in unittest.defaultTestLoader.getTestCaseNames(case):
             suite.addTest(case(test))
     result = unittest.TextTestRunner(stream, verbosity=0, resultclass=Recorder).run(suite)
