@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sqlite3
 from pathlib import Path
 
 import programs
 import pytest
+from shared import made_once
 
 pytestmark = pytest.mark.slow
 SITE = programs.HERE / "site"
@@ -40,14 +42,22 @@ print(check_settings(None), commands.__name__, Command.help[:5])
 """
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """The folder of a site, with the migration of its app."""
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a site with the migration of its app, and with the database after
+    `manage.py migrate`, which takes seconds; one test works here. What the database was is in
+    migrated.sqlite3.
+    """
     programs.need_wagtail()
-    (tmp_path / "home_migrations").mkdir()
-    (tmp_path / "home_migrations" / "__init__.py").touch()
-    manage(tmp_path, "makemigrations", "-v0", "home")
-    return tmp_path
+
+    def make(folder: Path) -> None:
+        (folder / "home_migrations").mkdir()
+        (folder / "home_migrations" / "__init__.py").touch()
+        manage(folder, "makemigrations", "-v0", "home")
+        manage(folder, "migrate", "-v0")
+        shutil.copy(folder / "db.sqlite3", folder / "migrated.sqlite3")
+
+    return made_once(tmp_path_factory, "wagtail-site", make)
 
 
 def manage(folder: Path, *arguments: str) -> str:
@@ -59,31 +69,32 @@ def _start(arguments: tuple[str, ...]) -> tuple[str, ...]:
     return arguments if arguments[0] == "-c" else ("-m", "django", *arguments)
 
 
-def test_the_tests_of_the_site_pass(folder: Path) -> None:
-    said = manage(folder, "test", "home")
+def test_the_tests_of_the_site_pass(site: Path, tmp_path: Path) -> None:
+    shutil.copytree(site / "home_migrations", tmp_path / "home_migrations")
+    shutil.copy(site / "migrated.sqlite3", tmp_path / "test.sqlite3")
+    said = manage(tmp_path, "test", "--keepdb", "home")
     counted = re.search(r"Ran (\d+) tests", said)
     assert counted is not None and int(counted[1]) >= 30, said
 
 
-def test_a_site_is_migrated_written_and_searched_by_several_programs(folder: Path) -> None:
-    manage(folder, "migrate", "-v0")
-    assert manage(folder, "-c", PARTS).splitlines() == [
+def test_a_site_is_migrated_written_and_searched_by_several_programs(site: Path) -> None:
+    assert manage(site, "-c", PARTS).splitlines() == [
         "True",
         "[] semantic_core_wagtail.management.commands Looks",
     ]
-    assert "['Sourdough']" in manage(folder, "-c", MAKE)
-    with sqlite3.connect(folder / "db.sqlite3") as database:
+    assert "['Sourdough']" in manage(site, "-c", MAKE)
+    with sqlite3.connect(site / "db.sqlite3") as database:
         database.execute("UPDATE wagtailcore_page SET title = 'Levain' WHERE title = 'Sourdough'")
     database.close()
-    assert "wagtailcore.page: 1 waiting" in manage(folder, "semantic_core", "status")
-    assert manage(folder, "-c", LOOK).splitlines() == [
+    assert "wagtailcore.page: 1 waiting" in manage(site, "semantic_core", "status")
+    assert manage(site, "-c", LOOK).splitlines() == [
         "flour ['Levain']",
         "levain ['Levain']",
         "sourdough []",
         "Levain",
         "['Levain']",
     ]
-    assert "all as in the index" in manage(folder, "semantic_core", "verify")
-    (folder / "semantic-core.db").unlink()
-    manage(folder, "update_index", "-v0")
-    assert "flour ['Levain']" in manage(folder, "-c", LOOK)
+    assert "all as in the index" in manage(site, "semantic_core", "verify")
+    (site / "semantic-core.db").unlink()
+    manage(site, "update_index", "-v0")
+    assert "flour ['Levain']" in manage(site, "-c", LOOK)
