@@ -1,7 +1,7 @@
 """Every crash and every preemption of a worker, at every call: on the store in memory,
 alone and in pairs.
 
-With ``SEMANTIC_CORE_SOAK=n`` so many times as many pairs; 60 plays all of them.
+With ``SEMANTIC_CORE_SOAK=n`` so many times as many pairs; 150 plays all of them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from semantic_core.testing.stores.schedules import (
     single_plans,
 )
 
-PAIRS = 400
+PAIRS = 150
 """Of each shape, evenly spread; there are about twenty thousand."""
 
 

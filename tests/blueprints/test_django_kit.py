@@ -10,7 +10,7 @@ from django_harness import KINDS, DjangoHarness
 
 from semantic_core.testing import Check, adapter_checks
 
-TREES = 6
+TREES = 3
 """Random trees of transactions on each database; the mini ORM plays many more."""
 
 

@@ -10,7 +10,7 @@ from pony_harness import PonyHarness
 
 from semantic_core.testing import Check, adapter_checks
 
-TREES = 6
+TREES = 3
 """Random trees of transactions; the mini ORM plays many more."""
 
 

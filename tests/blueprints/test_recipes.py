@@ -195,6 +195,8 @@ class Follower:
             cwd=self.folder,
             env=self.environment,
             start_new_session=True,
+            # Where the tests run in the background, processes would not hear Ctrl+C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             **channels,
         )
 

@@ -11,7 +11,7 @@ from alchemy_harness import SQLAlchemyHarness
 
 from semantic_core.testing import Check, adapter_checks
 
-TREES = 6
+TREES = 3
 """Random trees of transactions on each database; the mini ORM plays many more."""
 
 

@@ -11,7 +11,7 @@ from tortoise_harness import TortoiseHarness
 from semantic_core.testing import Check, adapter_checks
 
 KINDS = ("sqlite3", "postgresql")
-TREES = 6
+TREES = 3
 """Random trees of transactions on each database; the mini ORM plays many more."""
 
 

@@ -506,7 +506,7 @@ def play(kind: str, application: type[Application], usual: int, part: int = 0) -
     Gives how many histories it played, and of how many steps.
 
     usual: how many where the figures are wanted, and so many times as many as SEMANTIC_CORE_SOAK
-    says; a quarter of them in every other run. part: other parts play others. In CI they are always
+    says; an eighth of them in every other run. part: other parts play others. In CI they are always
     the same.
     """
     soak = os.environ.get(SOAK)
@@ -516,7 +516,7 @@ def play(kind: str, application: type[Application], usual: int, part: int = 0) -
     played: Counter[str] = Counter()
 
     @settings(
-        max_examples=usual * int(soak or 1) if measuring else usual // 4,
+        max_examples=usual * int(soak or 1) if measuring else usual // 8,
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),

@@ -31,7 +31,7 @@ TENANTS = ("acme", "other")
 COLLECTIONS = ("notes", "mails")
 READERS = ("ann", "bob")
 LANGUAGES = ("en", "de")
-PROBES = 1_500
+PROBES = 800
 
 
 def canary(tenant: str, collection: str, reader: str, language: str) -> str:

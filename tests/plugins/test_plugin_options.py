@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import pytest
 from commands import call
+from probes import probe_once
 
 from semantic_core import SemanticCore, hookimpl
 from semantic_core._config import read_config
@@ -71,6 +72,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("SEMANTIC_CORE_STORE", "memory")
     monkeypatch.setenv("SEMANTIC_CORE_EMBEDDER", "none")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    probe_once(monkeypatch)
     yield tmp_path
     sys.modules.pop("decay_module", None)
 

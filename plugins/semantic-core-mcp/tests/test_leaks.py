@@ -1,10 +1,11 @@
-"""Nobody gets to know what they may not see: ten thousand requests of all users of all tenants, who
+"""Nobody gets to know what they may not see: thousands of requests of all users of all tenants, who
 know every name there is.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from world import Secret, Sight, context_of, core_of, secrets, sights
 
 from semantic_core import SemanticCore
 
-REQUESTS = 10_000
+REQUESTS = 10_000 if os.environ.get("TRUST_FIGURES") else 2_500
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ async def questioned(
 
 
 @pytest.mark.slow
-def test_ten_thousand_requests_leak_nothing(core: SemanticCore, made: list[Secret]) -> None:
+def test_thousands_of_requests_leak_nothing(core: SemanticCore, made: list[Secret]) -> None:
     tally: Counter[str] = Counter()
     everyone = list(sights(made))
     share = -(-REQUESTS // len(everyone))
@@ -80,7 +81,7 @@ def test_ten_thousand_requests_leak_nothing(core: SemanticCore, made: list[Secre
     sys.stdout.write(f"{dict(tally)}; leaked keys, snippets and counts: 0\n")
     assert tally["requests"] >= REQUESTS
     assert tally["answered"] > REQUESTS / 3, "most of them must be worth asking"
-    assert tally["counted"] > 500
+    assert tally["counted"] > REQUESTS / 20
 
 
 def test_every_user_sees_all_that_they_may_see(core: SemanticCore, made: list[Secret]) -> None:

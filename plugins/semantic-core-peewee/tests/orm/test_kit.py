@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from kit_harness import PeeweeHarness, SameFileHarness, emptied
 
 SERVERS = ("postgresql", "mysql")
-TREES = 6
+TREES = 3
 """Trees of transactions the kit plays on each; `test_random_trees.py` plays others,
 of models with an owner.
 """

@@ -19,6 +19,8 @@ from samples import EVERYTHING, quick_folder
 from semantic_core_peewee import ensure_schema_compatibility
 
 from semantic_core import ChunkId, Document, Ref, SemanticCore
+from semantic_core._plugins import probe
+from semantic_core._plugins.probe import Probe
 from semantic_core.cli import cli
 from semantic_core.errors import StoreUnavailable
 
@@ -66,6 +68,7 @@ def sound() -> Iterator[Path]:
 def few_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     """The doctor imports each plugin in a process of its own, which is not what is tried here."""
     monkeypatch.setenv("SEMANTIC_CORE_PLUGINS", "sqlite,wordllama,languages")
+    monkeypatch.setattr(probe, "_probe", lambda plugin, distribution, limit: Probe(plugin, ""))
 
 
 @contextmanager

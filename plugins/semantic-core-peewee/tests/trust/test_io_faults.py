@@ -40,8 +40,8 @@ class Operation:
     begin: with an open store nothing was asked of, with one that has read and written, with none,
     or with not even a file.
     pages: of the log, after which it is emptied within a commit. each: which calls fail in a plain
-    run, 1 is every one (the first ten and the last ten always do); one that copies page after page
-    has many that are alike.
+    run, 1 is every one (the first five and the last five always do); one that copies page after
+    page has many that are alike.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Operation:
     step: Step | None = None
     begin: Literal["cold", "warm", "closed", "nothing"] = "cold"
     pages: int = 1_000
-    each: int = 6
+    each: int = 12
 
     def __str__(self) -> str:
         return self.name
@@ -98,19 +98,19 @@ OPERATIONS = [
     writing("add", ADD),
     writing("update", UPDATE),
     writing("update, warm", UPDATE, begin="warm"),
-    writing("update that empties the log", UPDATE, begin="warm", pages=1, each=8),
+    writing("update that empties the log", UPDATE, begin="warm", pages=1, each=16),
     writing("remove", REMOVE),
     writing("fill", FILL),
-    Operation("compact", lambda store, path: store.compact(), begin="warm", each=16),
+    Operation("compact", lambda store, path: store.compact(), begin="warm", each=32),
     Operation("search", searched),
     Operation("search, warm", searched, begin="warm"),
     Operation("list", listed),
     Operation("check", lambda store, path: store.check()),
-    Operation("repair", lambda store, path: store.repair(), each=8),
-    Operation("backup", lambda store, path: store.backup(path.with_name(COPY)), each=12),
-    Operation("close", lambda store, path: store.close(), begin="warm", each=6),
-    Operation("open", opened, begin="closed", each=8),
-    Operation("create", opened, begin="nothing", each=8),
+    Operation("repair", lambda store, path: store.repair(), each=16),
+    Operation("backup", lambda store, path: store.backup(path.with_name(COPY)), each=24),
+    Operation("close", lambda store, path: store.close(), begin="warm"),
+    Operation("open", opened, begin="closed", each=16),
+    Operation("create", opened, begin="nothing", each=16),
 ]
 
 
@@ -151,11 +151,12 @@ class Sweep:
         each = (
             1
             if SOAK > 1
-            else max(2, self.operation.each // 3)
+            else max(2, self.operation.each // 6)
             if MEASURING
             else self.operation.each
         )
-        return [at for at in range(calls) if at % each == 0 or at < 10 or at >= calls - 10]
+        ends = 10 if MEASURING else 5
+        return [at for at in range(calls) if at % each == 0 or at < ends or at >= calls - ends]
 
     def _point(self, fault: Fault, usual: str | None) -> str:
         """Let the operation meet the fault, and look at what is left; what it answered."""

@@ -536,7 +536,7 @@ LENGTH = 100
 """Steps of a history, at most."""
 HISTORIES = 292
 """Played where the figures are what it is for, with so many steps at least."""
-FEW_HISTORIES = 120
+FEW_HISTORIES = 60
 """Played in every other run."""
 
 
