@@ -18,6 +18,7 @@ from zipfile import ZipFile
 import pytest
 from floor_plan import ROOT
 from pages import for_each
+from shared import made_once
 
 PROJECTS = [ROOT, *sorted(file.parent for file in ROOT.glob("plugins/*/pyproject.toml"))]
 HOME = "https://github.com/semantic-core/semantic-core"
@@ -30,13 +31,10 @@ def settings(project: Path) -> Mapping[str, object]:
 
 
 class Dist:
-    """A folder for the wheels, each from its sdist, and sdists. A project is built when it is asked
-    for: each worker builds those of its tests.
-    """
+    """The wheels, each from its sdist, and sdists. A project is built when it is asked for."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._built: set[Path] = set()
+    def __init__(self, factory: pytest.TempPathFactory) -> None:
+        self._factory = factory
 
     def wheel(self, project: Path) -> ZipFile:
         (file,) = self._of(project).glob(f"{self._name(project)}-*.whl")
@@ -52,14 +50,12 @@ class Dist:
             return message_from_bytes(wheel.read(name))
 
     def _of(self, project: Path) -> Path:
-        if project not in self._built:
-            command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", self._folder]
-            done = subprocess.run(
-                [*map(str, command), str(project)], capture_output=True, text=True
-            )
+        def build(folder: Path) -> None:
+            command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder)]
+            done = subprocess.run([*command, str(project)], capture_output=True, text=True)
             assert done.returncode == 0, done.stdout + done.stderr
-            self._built.add(project)
-        return self._folder
+
+        return made_once(self._factory, self._name(project), build)
 
     @staticmethod
     def _name(project: Path) -> str:
@@ -68,7 +64,7 @@ class Dist:
 
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Dist:
-    return Dist(tmp_path_factory.mktemp("dist"))
+    return Dist(tmp_path_factory)
 
 
 def page_of(metadata: Message) -> str:
