@@ -33,6 +33,7 @@ from types import ModuleType
 import pytest
 from floor_plan import ROOT
 from pages import PAGES, Block, anchors, blocks, for_each, prose, shown
+from probes import probe_once
 
 from semantic_core._config import read_config
 from semantic_core.errors import ConfigError
@@ -219,6 +220,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "notes").mkdir()
     for name, text in NOTES.items():
         (tmp_path / "notes" / name).write_text(text, "utf-8")
+    probe_once(monkeypatch)
     declared = list(SemanticIndex._declared)
     loaded = set(sys.modules)
     monkeypatch.syspath_prepend(tmp_path)

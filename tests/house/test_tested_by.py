@@ -23,6 +23,7 @@ def dotted(file: Path) -> str:
 
 
 BY_NAME = {dotted(file): file for file in MODULES}
+NAMES = frozenset(BY_NAME)
 BY_PYTEST = {"semantic_core.testing.pytest_plugin"}
 """pytest itself imports it, by its entry point."""
 SHARED: dict[str, list[Path]] = {}
@@ -50,10 +51,10 @@ def named_in(text: str, file: Path) -> set[str]:
     """Modules that a string names: a program that a test runs, or a table of later imports."""
     found = set(re.findall(r"^(?:from|import) ([\w.]+)", text, re.MULTILINE))
     name = text.partition(":")[0]
-    found |= {name, f"{name}.__main__"} & set(BY_NAME)
+    found |= NAMES & {name, f"{name}.__main__"}
     if file in MODULES:
         package = dotted(file if file.name == "__init__.py" else file.with_name("__init__.py"))
-        found |= {f"{package}.{name}"} & set(BY_NAME)
+        found |= NAMES & {f"{package}.{name}"}
     return found
 
 
