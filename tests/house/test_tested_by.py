@@ -23,7 +23,7 @@ def dotted(file: Path) -> str:
 
 
 BY_NAME = {dotted(file): file for file in MODULES}
-NAMES = frozenset(BY_NAME)
+NAMES, FILES = frozenset(BY_NAME), frozenset(MODULES)
 BY_PYTEST = {"semantic_core.testing.pytest_plugin"}
 """pytest itself imports it, by its entry point."""
 SHARED: dict[str, list[Path]] = {}
@@ -52,7 +52,7 @@ def named_in(text: str, file: Path) -> set[str]:
     found = set(re.findall(r"^(?:from|import) ([\w.]+)", text, re.MULTILINE))
     name = text.partition(":")[0]
     found |= NAMES & {name, f"{name}.__main__"}
-    if file in MODULES:
+    if file in FILES:
         package = dotted(file if file.name == "__init__.py" else file.with_name("__init__.py"))
         found |= NAMES & {f"{package}.{name}"}
     return found
