@@ -228,7 +228,11 @@ def test_a_file_of_another_program_is_refused_and_untouched(
 
 
 @pytest.mark.slow
-def test_a_read_only_index_is_searched_and_not_written(folder: Path) -> None:
+def test_a_read_only_index_is_searched_and_not_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The doctor imports each plugin in a process of its own, which is not what is tried here.
+    monkeypatch.setenv("SEMANTIC_CORE_PLUGINS", "sqlite,wordllama,languages")
     call("ingest", "notes", "--db", "index.db")
     (folder / "notes/new.md").write_text("# New\n\nNew text.\n")
     (folder / "index.db").chmod(0o444)
