@@ -116,7 +116,7 @@ def run(bench: Workbench) -> Report:
             passage = bench.passages[number % len(bench.passages)]
             file.write(json.dumps([passage.title, passage.text]) + "\n")
     _ended(_started(FILL, folder, str(folder / "rows.jsonl")), "")
-    seconds = 1 if bench.quick else SECONDS
+    seconds = 0.3 if bench.quick else SECONDS
     alone, _ = measured(bench, folder, seconds, processes=1, searching=1, saving=0)
     searches, saves = measured(
         bench, folder, seconds, processes=PROCESSES, searching=SEARCHING, saving=SAVING
