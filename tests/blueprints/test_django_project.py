@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from shared import made_once
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "guides" / "integrations" / "django.md"
@@ -39,6 +41,10 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    def begin(self) -> None:
+        """Make it, with a first migration that was not run yet."""
+        folder = self.folder
         self.run("-m", "django", "startproject", "site1", ".")
         self.run("manage.py", "startapp", "blog")
         (folder / "django_adapter.py").write_text(
@@ -83,9 +89,15 @@ class Project:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a project that has just begun."""
+    return made_once(tmp_path_factory, "django-project", lambda folder: Project(folder).begin())
+
+
+@pytest.fixture(scope="module")
+def project(begun: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project whose database is migrated, with one article."""
-    made = Project(tmp_path_factory.mktemp("project"))
+    made = Project(shutil.copytree(begun, tmp_path_factory.mktemp("project") / "django"))
     said = made.run("manage.py", "migrate")
     assert "Traceback" not in said
     assert "could not process pending changes" not in said
@@ -157,9 +169,9 @@ def test_each_test_case_sees_an_index_that_agrees_with_its_rows(
 
 
 def test_what_the_last_index_of_a_project_left_is_seen_and_removed_by_commands(
-    tmp_path: Path,
+    begun: Path, tmp_path: Path
 ) -> None:
-    project = Project(tmp_path)
+    project = Project(shutil.copytree(begun, tmp_path / "django"))
     project.run("manage.py", "migrate")
     project.shell(MAKE)
     page = (ROOT / "guides" / "cli.md").read_text(encoding="utf-8")
@@ -183,11 +195,13 @@ def test_what_the_last_index_of_a_project_left_is_seen_and_removed_by_commands(
     assert "left of" not in run("outbox", "status")
 
 
-def test_models_are_renamed_changed_and_deleted_and_nothing_is_left(tmp_path: Path) -> None:
+def test_models_are_renamed_changed_and_deleted_and_nothing_is_left(
+    begun: Path, tmp_path: Path
+) -> None:
     """Each by a migration Django wrote itself; triggers come back,
     and an index that is no more leaves nothing.
     """
-    project = Project(tmp_path)
+    project = Project(shutil.copytree(begun, tmp_path / "django"))
     project.run("manage.py", "migrate")
     project.shell(MAKE)
     models = FILES["blog/models.py"]
