@@ -19,7 +19,7 @@ from typing import Any
 import crowd
 import peewee
 import pytest
-from figures import SOAK, record
+from figures import MEASURING, SOAK, record
 from samples import SPACE, item, quick_folder
 from semantic_core_peewee import SqliteStore, init_database
 
@@ -28,12 +28,12 @@ from semantic_core.orm import SemanticIndex
 from semantic_core.testing import HashEmbedder
 
 WRITERS, READERS = 2, 8
-WRITES = 150
+WRITES = 150 if MEASURING else 60
 """Of each writer."""
 LOOKS = 20_000
 """Of each reader, at most."""
-THREADS, ROUNDS = 32, 12
-FORKS, WRITES_PER_FORK = 20, 4
+THREADS, ROUNDS = 32, 12 if MEASURING else 6
+FORKS, WRITES_PER_FORK = 20 if MEASURING else 8, 4
 
 
 def started(*arguments: object) -> subprocess.Popen[str]:
