@@ -39,6 +39,7 @@ from semantic_core_peewee.sqlite import (
     selective_scopes,
     store,
     text_index,
+    text_scopes,
     text_search,
     text_segments,
     unit_vectors,
@@ -179,15 +180,15 @@ def words_are_remembered_for_ever(patch: Patch) -> None:
 
 @caught_by("words_keep_to_their_scope")
 def words_know_no_scope(patch: Patch) -> None:
-    patch.setattr(text_search, "_scope", lambda *given: (None, None))
+    patch.setattr(text_search, "row_scope", lambda *given: text_scopes.RowScope(None))
 
 
 @caught_by("words_keep_to_their_scope")
 def words_know_no_filter(patch: Patch) -> None:
     def scope(view: Any, version: Any, scope: Any, clause: Any) -> Any:
-        return text_search._in_homes(view, version, scope), None
+        return text_scopes.RowScope(text_scopes._in_homes(view, version, scope))
 
-    patch.setattr(text_search, "_scope", scope)
+    patch.setattr(text_search, "row_scope", scope)
 
 
 @caught_by("words_keep_to_their_scope")
