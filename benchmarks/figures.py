@@ -200,16 +200,25 @@ def page(held: Results) -> str:
         "",
         "## When each benchmark ran",
         "",
-        "| benchmark | date | load at its end |",
-        "|---|---|---|",
-        *(f"| {name} | {one['date'][:10]} | {_load(one)} |" for name, one in sorted(held.items())),
+        "| benchmark | date | processor | load at its end |",
+        "|---|---|---|---|",
+        *(_row(name, one) for name, one in sorted(held.items())),
     ]
     return "\n".join(lines) + "\n"
 
 
 def _machine(held: Results) -> str:
+    """The machine, with all processors if it had several in the course of time."""
     machine = next(iter(held.values()))["hardware"]
-    return "{processor}, {cores} cores, {memory_gb} GB, {python}, SQLite {sqlite}".format(**machine)
+    processors = dict.fromkeys(one["hardware"]["processor"] for one in held.values())
+    rest = "{cores} cores, {memory_gb} GB, {python}, SQLite {sqlite}".format(**machine)
+    return f"{' or '.join(processors)}, {rest}"
+
+
+def _row(name: str, one: Mapping[str, Any]) -> str:
+    """When a benchmark ran, and where."""
+    processor = one["hardware"]["processor"]
+    return f"| {name} | {one['date'][:10]} | {processor} | {_load(one)} |"
 
 
 def _days(benchmarks: Iterable[Mapping[str, Any]]) -> str:
