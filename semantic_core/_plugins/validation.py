@@ -113,7 +113,8 @@ def _made(
     except ConfigError as error:
         if options:
             raise _Refused(error) from error
-        raise PluginRejected(error.message.removesuffix("."), error.hint) from error
+        cause = error.message.removesuffix(".")
+        raise PluginRejected(cause, error.hint or "Correct that.") from error
 
 
 def _refuse(info: PluginInfo, options: Mapping[str, Any]) -> None:

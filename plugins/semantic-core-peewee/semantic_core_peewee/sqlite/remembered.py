@@ -17,7 +17,7 @@ class Remembered(Generic[V]):
     """Values by key, of a limited size in all: the least recently used go first, but for the latest
     one. Safe to share between threads.
 
-    budget: the limit, in whatever the sizes of the values count.
+    budget: the limit, in whatever the sizes of the values count. memory: what they take of it.
     """
 
     def __init__(self, budget: int) -> None:

@@ -27,6 +27,7 @@ from semantic_core_peewee.sqlite.text_segments import (
     Postings,
     Segment,
     TextState,
+    is_first,
     read_columns,
     read_tail,
     state_of,
@@ -115,7 +116,7 @@ def distinct(values: NDArray[Any]) -> NDArray[Any]:
     times longer for numbers that are nearly in order.
     """
     ordered = np.sort(values)
-    return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
+    return ordered[is_first(ordered)]
 
 
 def together(parts: Sequence[Holding]) -> Holding:

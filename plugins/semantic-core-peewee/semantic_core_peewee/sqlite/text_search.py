@@ -21,6 +21,7 @@ import numpy as np
 from semantic_core.errors import InputError, QueryTooLarge
 from semantic_core.types import ChunkId, Ranking, Scope
 from semantic_core_peewee.sqlite.ids import chunk_ids, numbers_of
+from semantic_core_peewee.sqlite.remembered import Remembered
 from semantic_core_peewee.sqlite.selective_scopes import in_scope
 from semantic_core_peewee.sqlite.text_index import (
     Alternatives,
@@ -87,7 +88,7 @@ class TextIndex:
         self.analyser = analyser
         self._cache = TextCache(budget)
         self._sums = threading.local()
-        self._read: dict[tuple[str, str], Counter[Alternatives]] = {}
+        self._read: Remembered[Counter[Alternatives]] = Remembered(MOST_READ)
 
     @property
     def memory(self) -> int:
@@ -223,16 +224,15 @@ class TextIndex:
         at the end is left out. Remembered, since a search asks several times.
         """
         looked_at = text[: LOOKED_AT + 1]
-        read = self._read.get((self.analyser.identity, looked_at))
+        query = (self.analyser.identity, looked_at)
+        read = self._read.get(query)
         if read is None:
             keys: defaultdict[int, set[int]] = defaultdict(set)
             for token in self.analyser.query_tokens(looked_at):
                 if token.end <= LOOKED_AT:
                     keys[token.position].add(key_of(token.term))
             read = Counter(tuple(sorted(terms)) for terms in keys.values())
-            if len(self._read) >= MOST_READ:
-                self._read.clear()
-            self._read[self.analyser.identity, looked_at] = read
+            self._read.keep(query, read)
         return read
 
     def _best(self, version: TextVersion, scored: Sequence[Scored], limit: int) -> Best:

@@ -323,7 +323,7 @@ def _words(
     terms: NDArray[np.int32], row_of: NDArray[np.int64], vocabulary: Sequence[Word], keys: Keys
 ) -> list[tuple[str, int, int]]:
     pairs = np.sort(terms.astype(np.int64) << _ROW | row_of)
-    distinct = pairs[_begins(pairs)] >> _ROW
+    distinct = pairs[is_first(pairs)] >> _ROW
     counts = np.bincount(distinct, minlength=len(vocabulary))
     surfaces = [word.surface.encode("utf-8", "replace").decode() for word in vocabulary]
     return list(zip(surfaces, keys.tolist(), counts.tolist(), strict=True))
@@ -331,11 +331,11 @@ def _words(
 
 def _postings(terms: NDArray[np.int32], row_of: NDArray[np.int64], keys: Keys) -> Postings:
     order = np.argsort(keys)
-    begins = _begins(keys[order])
+    begins = is_first(keys[order])
     ranks = np.empty(len(keys), dtype=np.int64)
     ranks[order] = np.cumsum(begins) - 1
     pairs = np.sort(ranks[terms] << _ROW | row_of)
-    first = np.flatnonzero(_begins(pairs))
+    first = np.flatnonzero(is_first(pairs))
     counts = np.diff(first, append=len(pairs))
     pairs = pairs[first]
     distinct = keys[order][begins]
@@ -343,7 +343,7 @@ def _postings(terms: NDArray[np.int32], row_of: NDArray[np.int64], keys: Keys) -
     return Postings(distinct, ends, pairs & np.int64(0xFFFFFFFF), counts)
 
 
-def _begins(ascending: NDArray[Any]) -> NDArray[np.bool_]:
+def is_first(ascending: NDArray[Any]) -> NDArray[np.bool_]:
     """Whether each number is another than the one before it."""
     begins = np.ones(len(ascending), dtype=bool)
     np.not_equal(ascending[1:], ascending[:-1], out=begins[1:])
@@ -394,7 +394,7 @@ def read_tail(view: View, after: int) -> tuple[NDArray[Any], Postings]:
     order = np.argsort(every, kind="stable")
     rows = np.repeat(np.arange(len(sizes)), sizes)[order]
     grouped = every[order]
-    begins = _begins(grouped)
+    begins = is_first(grouped)
     ends = np.append(np.flatnonzero(begins)[1:], len(grouped)) if len(grouped) else np.zeros(0, int)
     postings = Postings(grouped[begins], ends, rows, np.concatenate(counts)[order])
     return np.array(columns, dtype=COLUMNS), postings
