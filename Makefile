@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PLUGINS := $(addprefix plugins/semantic-core-,peewee wordllama languages markdown gemini openai audit files mcp use onnx wagtail)
+PLUGINS := $(addprefix plugins/semantic-core-,peewee wordllama languages markdown gemini openai audit files mcp use onnx wagtail postgres)
 HISTORIES := plugins/semantic-core-peewee/tests/orm/test_histories.py tests/blueprints/test_histories.py
 # Where other packages are met.
 KERNEL_TESTS := $(addprefix tests/,house/test_oldest.py $(addprefix kernel/,test_types.py test_vectors.py test_core.py test_aio.py) \
