@@ -26,6 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "_vectors",
         "_no_embedder",
         "remote",
+        "storage",
     ),
     ("_embedding", "_costs", "permissions", "marking"),
     ("_plugins", "_config", "batch", "_typos", "_similar"),
@@ -60,6 +61,7 @@ PUBLIC = {
     "query_syntax",
     "ranking",
     "remote",
+    "storage",
     "testing",
     "types",
 }

@@ -5,7 +5,7 @@ Nothing heavy is imported before a store is opened.
 
 Rooms, from the top: `store` (PostgresStore) and `opening`; `job_store`, `jobs`; `vocabulary`,
 `text_conditions`, `titles`, `matches`; `vector_search`, `text_search`; `write`, `text_index`,
-`checkpoints`, `totals`; `read`, `records`, `filters`, `unit_vectors`, `texts`; and below them
+`checkpoints`, `totals`; `read`, `records`, `filters`, `texts`; and below them
 `migrations`, `pool` and `errors`.
 
 Tested by tests/test_plugin.py.

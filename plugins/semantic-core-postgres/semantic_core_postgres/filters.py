@@ -1,7 +1,7 @@
 """A scope as SQL: conditions on the table of documents, called ``d``, with every value bound.
 
 The text of a condition depends on the number of values and their kinds, never on the values. A
-value that is a text is compared by its first 200 characters first, because that is what an index
+value that is a text is compared by its first characters first, because that is what an index
 can hold.
 
 Tested by tests/test_contract.py.
@@ -15,10 +15,10 @@ from typing import Any
 
 import attrs
 
-from semantic_core.errors import FilterInvalid, InputError, TenantRefused, TenantRequired
+from semantic_core.errors import FilterInvalid
 from semantic_core.filters import Condition, kind
 from semantic_core.types import Scope
-from semantic_core_postgres.texts import encoded
+from semantic_core_postgres.texts import INDEXED_VALUE, legal
 
 COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 TEXT = "text"
@@ -38,20 +38,14 @@ class Clause:
     values: tuple[Any, ...]
     narrows: bool = True
 
-
-def check_tenant(tenant: object, multi_tenant: bool) -> str:
-    """The tenant itself, if a store of this kind may be asked for it."""
-    if not isinstance(tenant, str):
-        raise InputError(f"A tenant must be a str, got {type(tenant).__name__}.")
-    if multi_tenant and not tenant:
-        raise TenantRequired(
-            "This store separates tenants: wanted a tenant, got none.", hint="Name one."
-        )
-    if tenant and not multi_tenant:
-        raise TenantRefused(
-            f"This store has no tenants: wanted none, got {tenant!r}.", hint="Leave it out."
-        )
-    return tenant
+    def among(self, column: str) -> tuple[str, tuple[Any, ...]]:
+        """A condition that a column names a document in scope, and its values; an empty one if
+        every document of the tenant is.
+        """
+        if not self.narrows:
+            return "", ()
+        listed = f"select d.id from {{s}}.document as d where {self.sql}"
+        return f" and {column} in ({listed})", self.values
 
 
 def compile_scope(scope: Scope) -> Clause:
@@ -94,7 +88,7 @@ def spelled(text: object) -> str:
     """
     if not isinstance(text, str):
         raise FilterInvalid(f"A scope names texts, got {text!r}.")
-    return encoded(text.encode("utf-8", "replace").decode("utf-8"))
+    return legal(text)
 
 
 _EXISTS = (
@@ -115,7 +109,8 @@ def _condition(condition: Condition) -> tuple[str, list[Any]]:
         if isinstance(value, str):
             loose = sign if sign.endswith("=") else f"{sign}="
             text = (
-                f"{_EXISTS} and a.kind = %s and left(a.value, 200) {loose} left(%s, 200) "
+                f"{_EXISTS} and a.kind = %s and left(a.value, {INDEXED_VALUE}) {loose} "
+                f"left(%s, {INDEXED_VALUE}) "
                 f"and a.value {sign} %s)"
             )
             return text, [key, TEXT, value, value]
@@ -129,10 +124,10 @@ def _condition(condition: Condition) -> tuple[str, list[Any]]:
     for name, values in sorted(by_kind.items()):
         if name == TEXT:
             asked.append(
-                f"{_EXISTS} and a.kind = %s and left(a.value, 200) = any(%s::text[]) "
+                f"{_EXISTS} and a.kind = %s and left(a.value, {INDEXED_VALUE}) = any(%s::text[]) "
                 "and a.value = any(%s::text[]))"
             )
-            bound += [key, name, [value[:200] for value in values], values]
+            bound += [key, name, [value[:INDEXED_VALUE] for value in values], values]
         else:
             asked.append(f"{_EXISTS} and a.kind = %s and a.number = any(%s::numeric[]))")
             bound += [key, name, values]
@@ -149,17 +144,21 @@ def _bound(value: object) -> str | Decimal:
     raise FilterInvalid(f"A filter compares str, bool, int and float, got {value!r}.")
 
 
-def attributes(metadata: Mapping[str, Any]) -> list[tuple[str, str, str | None, Decimal | None]]:
-    """(key, kind, value, number) of everything that a condition can ask of this metadata."""
-    rows: list[tuple[str, str, str | None, Decimal | None]] = []
+Attribute = tuple[str, str, str | None, Decimal | None, str | None]
+"""(key, kind, value, number, written): the columns of a row, without its document."""
+
+
+def attributes(metadata: Mapping[str, Any]) -> list[Attribute]:
+    """Everything that a condition can ask of this metadata."""
+    rows: list[Attribute] = []
     for key, held in metadata.items():
         name = spelled(key)
         if isinstance(held, tuple):
             if not held:
-                rows.append((name, EMPTY, "", None))
-            rows += [(name, TEXT, spelled(item), None) for item in dict.fromkeys(held)]
+                rows.append((name, EMPTY, "", None, None))
+            rows += [(name, TEXT, spelled(item), None, None) for item in dict.fromkeys(held)]
         elif isinstance(held, str):
-            rows.append((name, TEXT, spelled(held), None))
+            rows.append((name, TEXT, spelled(held), None, None))
         else:
-            rows.append((name, kind(held), None, Decimal(held)))
+            rows.append((name, kind(held), None, Decimal(held), str(held).lower()))
     return rows

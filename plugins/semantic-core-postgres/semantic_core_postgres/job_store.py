@@ -6,8 +6,7 @@ Tested by tests/test_contract.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from types import MethodType
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from semantic_core.batch import (
     BatchJob,
@@ -19,12 +18,11 @@ from semantic_core.batch import (
     Rate,
     Rest,
 )
-from semantic_core.errors import StoreMisuse, VectorInvalid
+from semantic_core.errors import StoreMisuse
+from semantic_core.storage import check_ids, check_tenant, stored_by_name
 from semantic_core.types import ChunkId, Failure
 from semantic_core_postgres import jobs, read
-from semantic_core_postgres.filters import check_tenant
 from semantic_core_postgres.pool import Transactions, View
-from semantic_core_postgres.unit_vectors import as_stored
 
 if TYPE_CHECKING:
     from semantic_core.types import Vector
@@ -139,7 +137,9 @@ class PostgresJobLedger:
         tokens: Mapping[str, int] = {},
     ) -> int:
         """See `BatchQueue.settle`. Raises VectorInvalid before anything is written."""
-        given = blobs_of(vectors, self._dimensions)
+        given = stored_by_name(vectors, self._dimensions)
+        if job.startswith("-"):
+            _token(job)
         return self._write(jobs.settle, job, given, failures, rate, now, tokens)
 
     def pay_job(self, job: str, rate: Rate, passages: int, tokens: int) -> None:
@@ -194,7 +194,8 @@ class PostgresJobLedger:
 
     def held(self, holder: str, fingerprints: Collection[str]) -> frozenset[str]:
         """See `BatchQueue.held`."""
-        return frozenset(self._transactions.read(jobs.held_by, holder, fingerprints))
+        asked = _token(holder) if holder.startswith("-") else holder
+        return frozenset(self._transactions.read(jobs.held_by, asked, fingerprints))
 
     def release(self, token: str) -> None:
         """See `BatchQueue.release`."""
@@ -206,9 +207,8 @@ class PostgresJobLedger:
 
     def chunk_states(self, ids: Sequence[ChunkId]) -> Sequence[tuple[ChunkStatus, str] | None]:
         """See `BatchQueue.chunk_states`."""
-        for id in ids:
-            check_tenant(id.ref.tenant, self._multi_tenant)
-        return self._transactions.read(jobs.chunk_states, ids)
+        wanted = check_ids(ids, self._multi_tenant)
+        return self._transactions.read(jobs.chunk_states, wanted)
 
     def given_up(self, limit: int = 100) -> Sequence[Failure]:
         """See `BatchQueue.given_up`."""
@@ -230,46 +230,6 @@ class PostgresJobLedger:
     def costs(self, since: str = "", until: str = "9") -> Sequence[Cost]:
         """See `BatchQueue.costs`."""
         return self._transactions.read(jobs.costs, since, until)
-
-
-def blobs_of(vectors: Mapping[str, Vector], dimensions: int) -> dict[str, bytes]:
-    """The bytes to store for vectors by fingerprint. Raises VectorInvalid."""
-    checked = as_stored(list(vectors.values()), dimensions)
-    blobs: dict[str, bytes] = {}
-    for name, blob in zip(vectors, checked, strict=True):
-        if blob is None:
-            raise VectorInvalid(
-                "Vectors are wanted, got None.", hint="Leave out what has none yet."
-            )
-        blobs[name] = blob
-    return blobs
-
-
-class HasLedger(Protocol):
-    """A store that holds a job ledger."""
-
-    _ledger: PostgresJobLedger
-
-
-class OfLedger(Generic[P, T]):
-    """A method of a store that is a method of its job ledger."""
-
-    def __init__(self, method: Callable[Concatenate[PostgresJobLedger, P], T]) -> None:
-        self._method = method
-        self.__doc__ = method.__doc__
-
-    @overload
-    def __get__(
-        self, store: None, owner: type
-    ) -> Callable[Concatenate[PostgresJobLedger, P], T]: ...
-
-    @overload
-    def __get__(self, store: HasLedger, owner: type) -> Callable[P, T]: ...
-
-    def __get__(self, store: HasLedger | None, owner: type) -> Any:
-        if store is None:
-            return self._method
-        return MethodType(self._method, store._ledger)
 
 
 def _token(token: str) -> str:

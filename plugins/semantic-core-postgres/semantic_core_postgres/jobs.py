@@ -11,7 +11,6 @@ Tested by tests/test_contract.py.
 from __future__ import annotations
 
 import secrets
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -33,13 +32,17 @@ from semantic_core.batch import (
     Rate,
     Rest,
 )
+from semantic_core.storage import spent_by_owner
 from semantic_core.types import ChunkId, Failure, PendingChunk, Ref
 from semantic_core_postgres.pool import View
 from semantic_core_postgres.read import rows_of
-from semantic_core_postgres.texts import decoded, encoded
+from semantic_core_postgres.texts import decoded, digest_of, encoded
 from semantic_core_postgres.write import fill_waiting
 
 MOST_TOKEN = 2**62
+
+Owned = tuple[tuple[str, str], int]
+"""The tenant and collection of a passage, and its characters."""
 
 _CLAIMED = "select 1 from {s}.claim as k where k.fingerprint = c.fingerprint"
 _TRIED = "select 1 from {s}.trouble as t where t.fingerprint = c.fingerprint"
@@ -66,7 +69,7 @@ _PENDING = """select c.id, c.position, c.passage, c.fingerprint, d.collection, d
     order by c.id limit %s"""
 _FREE = """select c.fingerprint, min(c.id) as id
     from {s}.chunk as c
-    where c.vector is null and c.id > %(after)s and FREE
+    where c.vector is null and FREE
     group by c.fingerprint
     order by 2 limit %(limit)s"""
 _CLAIM = f"""insert into {{s}}.claim (fingerprint, holder, number, tenant, collection, characters)
@@ -119,7 +122,11 @@ def lock(view: View) -> None:
 
 
 def pending(view: View, limit: int, after: int) -> list[PendingChunk]:
-    """Up to `limit` chunks without a vector, the oldest first, all after this place."""
+    """Up to `limit` chunks without a vector, the oldest first, all after this place.
+
+    Of two who write at a time, the one with the smaller places may commit later. Then these are
+    found when the pages are read from the beginning again.
+    """
     chunks = []
     for place, position, passage, fingerprint, *ref in view.rows(_PENDING, (after, limit)):
         id = ChunkId(Ref(*map(decoded, ref)), position)
@@ -142,7 +149,7 @@ def _waiting(
     """Pending passages that are free in this sense, the oldest first."""
     among = None if collections is None else _names(collections)
     sql = _WAITING.replace("FREE", f"{free} and {_NOT_FAILED} and {_AMONG}")
-    rows = view.rows(sql, {"after": -1, "limit": limit, "among": among})
+    rows = view.rows(sql, {"limit": limit, "among": among})
     return [_Pending(*row) for row in rows]
 
 
@@ -179,18 +186,11 @@ def claim(
 
     most: None for passages that never failed; else those that may be in a job of so many.
     """
-    last = view.value("select max(number) from {s}.claim where holder = %s", (holder,))
-    values = {
-        "holder": holder,
-        "limit": limit,
-        "without": _names(without),
-        "after": -1 if last is None else last,
-        "most": most,
-    }
-    view.run(_CLAIM_FRESH if most is None else _CLAIM_SUSPECTS, values)
-    added = """select count(*), coalesce(sum(characters), 0) from {s}.claim
-        where holder = %s and number > %s"""
-    count, characters = view.row(added, (holder, values["after"])) or (0, 0)
+    values = {"holder": holder, "limit": limit, "without": _names(without), "most": most}
+    sql = _CLAIM_FRESH if most is None else _CLAIM_SUSPECTS
+    added = f"""with added as ({sql} returning characters)
+        select count(*), coalesce(sum(characters), 0) from added"""
+    count, characters = view.row(added, values) or (0, 0)
     return int(count), int(characters)
 
 
@@ -249,22 +249,14 @@ def expire(view: View, now: float) -> None:
     view.run("delete from {s}.claim where until <= %s or until > %s", (now, now + LONGEST_HOLD))
 
 
-class HeldPassage(NamedTuple):
-    """Whose passage a claim is of."""
-
-    tenant: str
-    collection: str
-    characters: int
-
-
-def held_by(view: View, id: str, fingerprints: Collection[str]) -> dict[str, HeldPassage]:
+def held_by(view: View, id: str, fingerprints: Collection[str]) -> dict[str, Owned]:
     """What a job, or the caller with this token, claims of these passages, by fingerprint."""
     # A token is the number of its claims itself; it is negative.
     holder = int(id) if id.startswith("-") else number_of(view, id)
     held = {}
     rows = view.rows(_HELD, (holder, _names(fingerprints)))
     for name, tenant, collection, characters in rows:
-        held[decoded(name)] = HeldPassage(decoded(tenant), decoded(collection), characters)
+        held[decoded(name)] = ((decoded(tenant), decoded(collection)), characters)
     return held
 
 
@@ -281,9 +273,9 @@ def _names(names: Collection[str]) -> list[str]:
 # `PICO` parts of the currency.
 
 _ADD_COST = """insert into {s}.cost as c (
-        day, tenant, collection, model, tier, currency, passages, tokens, amount)
-    values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-    on conflict (day, tenant, collection, model, tier, currency) do update
+        address, day, tenant, collection, model, tier, currency, passages, tokens, amount)
+    values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    on conflict (address) do update
     set passages = c.passages + excluded.passages,
     tokens = c.tokens + excluded.tokens, amount = c.amount + excluded.amount"""
 _READ = """select day, tenant, collection, model, tier, passages, tokens, amount, currency
@@ -293,29 +285,14 @@ _READ = """select day, tenant, collection, model, tier, passages, tokens, amount
 
 
 def charge_results(
-    view: View, rate: Rate, paid: Mapping[str, HeldPassage], tokens: Mapping[str, int]
+    view: View, rate: Rate, paid: Mapping[str, Owned], tokens: Mapping[str, int]
 ) -> int:
     """Add what results cost; return how many tokens those were. tokens: of those that the provider
     counted.
     """
-    counts = Counter[tuple[str, str]]()
-    counted = Counter[tuple[str, str]]()
-    uncounted_characters = Counter[tuple[str, str]]()
-    for name, of in paid.items():
-        owner = (of.tenant, of.collection)
-        counts[owner] += 1
-        if name in tokens:
-            counted[owner] += tokens[name]
-        else:
-            uncounted_characters[owner] += of.characters
-    spent = {}
-    total = 0
-    for owner, count in counts.items():
-        estimated = round(uncounted_characters[owner] * rate.tokens_per_character)
-        spent[owner] = (count, counted[owner] + estimated)
-        total += counted[owner] + estimated
+    spent = spent_by_owner(paid, tokens, rate.tokens_per_character)
     charge(view, rate, spent)
-    return total
+    return sum(count for _, count in spent.values())
 
 
 def charge(view: View, rate: Rate, spent: Mapping[tuple[str, str], tuple[int, int]]) -> None:
@@ -323,9 +300,9 @@ def charge(view: View, rate: Rate, spent: Mapping[tuple[str, str], tuple[int, in
     about = (encoded(rate.model), encoded(rate.tier), encoded(rate.currency))
     rows = []
     for (tenant, collection), (count, tokens) in sorted(spent.items()):
-        owner = (encoded(tenant), encoded(collection))
+        named = (encoded(rate.day), encoded(tenant), encoded(collection), *about)
         amount = Decimal(tokens * rate.pico)
-        rows.append((encoded(rate.day), *owner, *about, count, tokens, amount))
+        rows.append((digest_of(*named), *named, count, tokens, amount))
     view.many(_ADD_COST, rows)
 
 

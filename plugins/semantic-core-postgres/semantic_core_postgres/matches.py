@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from semantic_core.types import FacetCount, Ref
-from semantic_core_postgres.filters import EMPTY, TEXT, spelled
+from semantic_core_postgres.filters import EMPTY, spelled
 from semantic_core_postgres.texts import decoded
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from semantic_core_postgres.pool import View
     from semantic_core_postgres.text_search import TextIndex
 
+_WRITTEN = "coalesce(written, value)"
 _FACETS = """select a.kind, a.value, a.number, count(distinct a.document) as documents
     from {s}.attribute as a
     where a.tenant = %s and a.key = %s and a.kind <> 'empty' and a.document = any(%s::bigint[])
@@ -92,23 +93,22 @@ def ordered(
     return refs
 
 
-def values_of(view: View, tenant: str, field: str) -> list[tuple[str, str | None, Decimal | None]]:
-    """Every different (kind, value, number) that a metadata field has."""
+def values_of(view: View, tenant: str, field: str) -> list[tuple[str, str]]:
+    """Every different (kind, value) that a metadata field has: as people write it, and as the
+    columns spell it.
+    """
     return view.rows(
-        """select distinct kind, value, number from {s}.attribute
+        f"""select distinct kind, {_WRITTEN} from {{s}}.attribute
             where tenant = %s and key = %s and kind <> %s""",
         (tenant, spelled(field), EMPTY),
     )
 
 
-def with_value(
-    view: View, tenant: str, field: str, kind: str, value: str | None, number: Decimal | None
-) -> list[int]:
-    """The documents whose metadata field has this value."""
-    compared = "value = %s" if kind == TEXT else "number = %s"
+def with_value(view: View, tenant: str, field: str, kind: str, value: str) -> list[int]:
+    """The documents whose metadata field has this value, see `values_of`."""
     found = view.rows(
         f"""select document from {{s}}.attribute
-            where tenant = %s and key = %s and kind = %s and {compared}""",
-        (tenant, spelled(field), kind, value if kind == TEXT else number),
+            where tenant = %s and key = %s and kind = %s and {_WRITTEN} = %s""",
+        (tenant, spelled(field), kind, value),
     )
     return [id for (id,) in found]

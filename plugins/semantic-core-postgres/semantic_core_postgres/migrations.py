@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from semantic_core.errors import StoreVersion
 from semantic_core_postgres.pool import View
+from semantic_core_postgres.texts import INDEXED_TITLE, INDEXED_VALUE
 
 MOST_INDEXED = 4_000
 """Most dimensions that pgvector can index as halfvec."""
@@ -25,7 +26,8 @@ _FIRST = (
         value text not null
     )""",
     """create table {s}.checkpoint (
-        source text collate "C" primary key,
+        address bytea primary key,
+        source text collate "C" not null,
         value text not null
     )""",
     # present: false for one that was removed with a stamp.
@@ -50,7 +52,7 @@ _FIRST = (
         primary key (tenant, id)
     )""",
     "create unique index document_address on {s}.document (tenant, address)",
-    """create index document_title on {s}.document (tenant, left(title_words, 500))
+    f"""create index document_title on {{s}}.document (tenant, left(title_words, {INDEXED_TITLE}))
         where title_words <> ''""",
     # vector: little-endian float32. code: the same as pgvector compares it.
     """create table {s}.chunk (
@@ -86,23 +88,27 @@ _FIRST = (
         primary key (tenant, term, chunk) include (document, position, count, length)
     )""",
     "create index posting_chunk on {s}.posting (tenant, chunk)",
+    # whole: whether the surface is all of the word.
     """create table {s}.word (
         tenant text collate "C" not null,
         surface text collate "C" not null,
+        whole boolean not null,
         term text collate "C" not null,
         primary key (tenant, surface, term)
     )""",
-    # number: of kind "number" and "bool"; value: of the others.
+    # number: of kind "number" and "bool"; value: of the others. written: as people write a number.
     """create table {s}.attribute (
         tenant text collate "C" not null,
         document bigint not null,
         key text collate "C" not null,
         kind text collate "C" not null,
         value text collate "C",
-        number numeric
+        number numeric,
+        written text collate "C"
     )""",
     "create index attribute_document on {s}.attribute (tenant, document)",
-    "create index attribute_value on {s}.attribute (tenant, key, kind, left(value, 200))",
+    f"""create index attribute_value on {{s}}.attribute
+        (tenant, key, kind, left(value, {INDEXED_VALUE}))""",
     "create index attribute_number on {s}.attribute (tenant, key, kind, number)",
     # What each write adds to the totals of a tenant, and of the whole store ("" in a store with
     # tenants): rows are only added, so writers do not wait for each other.
@@ -161,6 +167,7 @@ _FIRST = (
         most bigint
     )""",
     """create table {s}.cost (
+        address bytea primary key,
         day text collate "C" not null,
         tenant text collate "C" not null,
         collection text collate "C" not null,
@@ -169,8 +176,7 @@ _FIRST = (
         currency text collate "C" not null,
         passages bigint not null,
         tokens bigint not null,
-        amount numeric not null,
-        primary key (day, tenant, collection, model, tier, currency)
+        amount numeric not null
     )""",
 )
 

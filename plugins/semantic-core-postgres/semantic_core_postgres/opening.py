@@ -7,13 +7,12 @@ Tested by tests/test_opening.py.
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Mapping
 from typing import Any
 
 from semantic_core.errors import ConfigError, SpaceMismatch, StoreForeign, StoreMisuse
 from semantic_core.types import Space
-from semantic_core_postgres.checkpoints import IDENTITY
+from semantic_core_postgres.checkpoints import renew_identity
 from semantic_core_postgres.migrations import (
     MOST_DIMENSIONS,
     lock,
@@ -21,7 +20,7 @@ from semantic_core_postgres.migrations import (
     newest,
     version_of,
 )
-from semantic_core_postgres.pool import Statements, Transactions, View
+from semantic_core_postgres.pool import Transactions, View
 
 MOST_NAME = 63
 """Bytes of the longest name that PostgreSQL keeps whole."""
@@ -108,10 +107,7 @@ def _made(view: View, space: Space, multi_tenant: bool | None, partitions: int) 
                 ("multi_tenant", "true" if multi_tenant else "false"),
             ],
         )
-        view.run(
-            "insert into {s}.checkpoint (source, value) values (%s, %s)",
-            (IDENTITY, secrets.token_hex(16)),
-        )
+        renew_identity(view)
     return _about(view)
 
 
@@ -133,10 +129,3 @@ def space_of(about: Mapping[str, str]) -> Space:
             hint="Name another schema.",
         )
     return Space(**json.loads(about["space"]))
-
-
-def statements_of(transactions_of: Any, schema: str) -> Statements:
-    """The statements of a schema. transactions_of: makes `Transactions` of statements."""
-    plain = Statements(schema, "public")
-    extension = transactions_of(plain).write(find_extension)
-    return Statements(schema, extension)

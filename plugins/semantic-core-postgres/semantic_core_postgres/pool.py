@@ -1,11 +1,11 @@
-"""Connections to the server: a pool, or the application's own connection; and the transaction that
-everything reads and writes in.
+"""Connections to the server, and the transactions that everything reads and writes in.
 
 Tested by tests/test_writing.py.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -61,14 +61,10 @@ class Statements:
 
 @attrs.frozen(eq=False)
 class View:
-    """A transaction. writes: whether it may write. own: whether this store begins and ends it, and
-    not the application.
-    """
+    """A transaction."""
 
     raw: Raw
     statements: Statements
-    writes: bool
-    own: bool = True
 
     def run(self, text: str, values: Any = ()) -> psycopg.Cursor[Any]:
         """Execute a statement; its cursor. values: for ``%s``, or by name for ``%(name)s``."""
@@ -99,14 +95,33 @@ class Transactions:
     """Runs functions in transactions, on connections of a pool.
 
     A snapshot belongs to the thread that began it: what this thread reads meanwhile is read in its
-    transaction.
+    transaction. A process that was forked gets a pool of its own when it first needs a connection.
+
+    make_pool: opens a pool.
     """
 
-    def __init__(self, pool: ConnectionPool[Raw], statements: Statements) -> None:
-        self._pool = pool
+    def __init__(
+        self, make_pool: Callable[[], ConnectionPool[Raw]], statements: Statements
+    ) -> None:
+        self._make_pool = make_pool
+        self._pools = {os.getpid(): make_pool()}
         self.statements = statements
         self._here = threading.local()
         self._closed = False
+
+    @property
+    def _pool(self) -> ConnectionPool[Raw]:
+        """The pool of this process. That of the parent is kept and never used: to close it would
+        end the connections of the parent.
+        """
+        process = os.getpid()
+        pool = self._pools.get(process)
+        if pool is None:
+            made = self._make_pool()
+            pool = self._pools.setdefault(process, made)
+            if pool is not made:  # another thread was first
+                made.close()
+        return pool
 
     def check_open(self) -> None:
         """Raises StoreMisuse if the store was closed."""
@@ -115,15 +130,24 @@ class Transactions:
                 "wanted an open store, got one that is closed.", hint="Open it again."
             )
 
+    def bind(self, statements: Statements) -> None:
+        """Use these statements from now on."""
+        self.statements = statements
+
     @property
     def in_snapshot(self) -> bool:
         """Whether this thread reads in a snapshot."""
-        return getattr(self._here, "view", None) is not None
+        return self._snapshot_view() is not None
+
+    def _snapshot_view(self) -> View | None:
+        """The transaction of this thread's snapshot; None outside of one. A fork is in none."""
+        process, view = getattr(self._here, "snapshot", (0, None))
+        return view if process == os.getpid() else None
 
     def read(self, work: Callable[Concatenate[View, P], T], *args: P.args, **more: P.kwargs) -> T:
         """What `work` returns of one state of the store."""
         self.check_open()
-        view = getattr(self._here, "view", None)
+        view = self._snapshot_view()
         if view is not None:
             with translated():
                 return work(view, *args, **more)
@@ -167,7 +191,7 @@ class Transactions:
             )
             raw.read_only = not writes
             with raw.transaction():
-                yield View(raw, self.statements, writes)
+                yield View(raw, self.statements)
 
     def snapshot(self) -> AbstractContextManager[None]:
         """See `Store.snapshot`."""
@@ -181,11 +205,11 @@ class Transactions:
             return
         with translated(), self._began(writes=False) as view:
             view.run("select 1")  # the state is chosen by the first statement
-            self._here.view = view
+            self._here.snapshot = (os.getpid(), view)
             try:
                 yield
             finally:
-                self._here.view = None
+                self._here.snapshot = (0, None)
 
     def close(self) -> None:
         """Close all connections."""

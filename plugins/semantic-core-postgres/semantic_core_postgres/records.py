@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
 from hashlib import blake2b
 from itertools import islice
 from typing import Any, NamedTuple
@@ -16,13 +15,10 @@ from typing import Any, NamedTuple
 import attrs
 
 from semantic_core.errors import InputError
+from semantic_core.storage import MOST_INT, as_stored, check_tenant
 from semantic_core.types import Chunk, ChunkId, Document, Entry, Ref, StoredChunk
-from semantic_core_postgres.filters import attributes, check_tenant
-from semantic_core_postgres.texts import decoded, encoded
-from semantic_core_postgres.unit_vectors import as_stored
-
-MOST_INT = 2**63 - 1
-"""Largest number of a bigint."""
+from semantic_core_postgres.filters import Attribute, attributes
+from semantic_core_postgres.texts import decoded, digest_of, encoded
 
 
 class Passage(NamedTuple):
@@ -57,14 +53,13 @@ class Incoming:
     text: str
     title: str
     characters: int
-    attributes: Sequence[tuple[str, str, str | None, Decimal | None]]
+    attributes: Sequence[Attribute]
     passages: Sequence[Passage]
 
 
 def address_of(ref: Ref) -> bytes:
     """What a document is found by: 16 bytes, because a ref may be longer than an index allows."""
-    named = "\0".join((ref.tenant, ref.collection, ref.key))
-    return blake2b(named.encode("utf-8"), digest_size=16).digest()
+    return digest_of(ref.tenant, ref.collection, ref.key)
 
 
 def text_hash(text: str) -> str:
@@ -214,10 +209,3 @@ def document_of(ref: Ref, row: Sequence[Any]) -> Document:
         metadata_of(metadata),
         None if language is None else decoded(language),
     )
-
-
-def check_count(what: str, value: object) -> int:
-    """The count itself, cut to what a bigint can hold; InputError if it is none."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise InputError(f"{what} must be a whole number from 0, got {value!r}.")
-    return min(value, MOST_INT // 2)

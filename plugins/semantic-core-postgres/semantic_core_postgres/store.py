@@ -15,10 +15,23 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool
 
 from semantic_core.analysis import WordAnalyser
 from semantic_core.errors import ConfigError, InputError
+from semantic_core.storage import (
+    Advances,
+    OfLedger,
+    check_count,
+    check_ids,
+    check_ref,
+    check_stamps,
+    check_tenant,
+    errors_of_changes,
+    from_blob,
+    stored_by_name,
+)
 from semantic_core.types import (
     ChunkId,
     Document,
@@ -50,16 +63,15 @@ from semantic_core_postgres import (
     write,
 )
 from semantic_core_postgres.errors import translated
-from semantic_core_postgres.filters import Clause, check_tenant, compile_scope
-from semantic_core_postgres.job_store import OfLedger, PostgresJobLedger, blobs_of
+from semantic_core_postgres.filters import Clause, compile_scope
+from semantic_core_postgres.job_store import PostgresJobLedger
 from semantic_core_postgres.migrations import version_of
-from semantic_core_postgres.opening import check_schema, prepare, statements_of
-from semantic_core_postgres.pool import Transactions, View
-from semantic_core_postgres.records import MOST_INT, check_count, incoming
+from semantic_core_postgres.opening import check_schema, find_extension, prepare
+from semantic_core_postgres.pool import Statements, Transactions, View
+from semantic_core_postgres.records import incoming
 from semantic_core_postgres.text_conditions import met, with_words
 from semantic_core_postgres.text_search import TextIndex
 from semantic_core_postgres.texts import decoded, encoded
-from semantic_core_postgres.unit_vectors import from_blob
 from semantic_core_postgres.vector_search import EFFORTS, VectorSearch
 from semantic_core_postgres.vocabulary import ScopedWords
 
@@ -77,8 +89,7 @@ RecallTarget = Literal["usual", "high", "exact"]
 class PostgresStore:
     """One schema, any number of threads, processes and hosts. See `open_postgres` for the options.
 
-    A store object may be used by all threads of a process. Connections are not inherited by a fork:
-    the child opens a store of its own.
+    A store object may be used by all threads of a process, and after a fork by the child as well.
     """
 
     def __init__(
@@ -112,22 +123,22 @@ class PostgresStore:
                 f"{partitions!r}."
             )
         self._schema = check_schema(schema)
-        self._pool = _pool(dsn, pool_size, float(timeout))
+        make_pool = partial(_pool, dsn, pool_size, float(timeout))
+        self._transactions = Transactions(make_pool, Statements(self._schema, "public"))
         try:
-            statements = statements_of(partial(Transactions, self._pool), self._schema)
-            self._transactions = Transactions(self._pool, statements)
+            extension = self._transactions.write(find_extension)
+            self._transactions.bind(Statements(self._schema, extension))
             self._space, self._multi_tenant = prepare(
                 self._transactions, space, multi_tenant, partitions
             )
         except BaseException:
-            self._pool.close()
+            self._transactions.close()
             raise
         dimensions = self._space.dimensions
-        self._location = ""
         self._ledger = PostgresJobLedger(self._transactions, dimensions, self._multi_tenant)
         self._text = TextIndex(analyser or WordAnalyser())
         self._vectors = VectorSearch(dimensions, EFFORTS[recall_target])
-        self._advances = checkpoints.Advances()
+        self._advances = Advances()
 
     @property
     def space(self) -> Space:
@@ -165,7 +176,7 @@ class PostgresStore:
         self, source: str, change: Callable[[str | None], str | None]
     ) -> str | None:
         """See `Checkpoints.update_checkpoint`."""
-        with checkpoints.errors_of_changes():
+        with errors_of_changes():
             return self._transactions.write(checkpoints.update, source, change)
 
     def advancing(
@@ -186,30 +197,30 @@ class PostgresStore:
         StoreReadOnly, StoreMisuse in a snapshot).
         """
         given = incoming(batch, self._space.dimensions, self._multi_tenant)
-        marks = _stamps(stamps)
+        marks = check_stamps(stamps)
 
         def work(view: View) -> list[tuple[Ref, Outcome]]:
             outcomes = write.replace(view, self._text.analyser, given, marks)
-            self._advances.write(view)
+            checkpoints.advance(view, self._advances)
             return outcomes
 
-        with checkpoints.errors_of_changes():
+        with errors_of_changes():
             return ReplaceReport(tuple(self._transactions.write(work)))
 
     def remove(self, refs: Iterable[Ref], stamps: Mapping[Ref, int] | None = None) -> int:
         """See `Store.remove`. With a stamp, a hash of the ref of a removed document stays."""
-        wanted = [self._checked(ref) for ref in refs]
-        marks = _stamps(stamps)
-        if not wanted and not self._advances.any:
+        wanted = [check_ref(ref, self._multi_tenant) for ref in refs]
+        marks = check_stamps(stamps)
+        if not wanted and not self._advances.of_thread():
             self._transactions.check_open()
             return 0
 
         def work(view: View) -> int:
             removed = write.remove(view, self._text.analyser, wanted, marks)
-            self._advances.write(view)
+            checkpoints.advance(view, self._advances)
             return removed
 
-        with checkpoints.errors_of_changes():
+        with errors_of_changes():
             return self._transactions.write(work)
 
     def known(self, fingerprints: Collection[str]) -> Mapping[str, Vector]:
@@ -226,7 +237,7 @@ class PostgresStore:
 
     def fill(self, vectors: Mapping[str, Vector]) -> int:
         """See `VectorQueue.fill`. Raises VectorInvalid before anything is written."""
-        blobs = blobs_of(vectors, self._space.dimensions)
+        blobs = stored_by_name(vectors, self._space.dimensions)
         spelled = {encoded(name): blob for name, blob in blobs.items()}
         return self._transactions.write(write.fill_waiting, spelled)
 
@@ -274,12 +285,12 @@ class PostgresStore:
     def similarity(self, ids: Sequence[ChunkId], vector: Vector) -> Vector:
         """See `Store.similarity`. The same numbers `nearest` gives. Raises VectorInvalid."""
         query = self._vectors.query(vector)
-        wanted = self._checked_ids(ids)
+        wanted = check_ids(ids, self._multi_tenant)
         return self._transactions.read(self._vectors.similarity, wanted, query)
 
     def vectors(self, ids: Sequence[ChunkId]) -> Vectors:
         """See `ChunkVectors.vectors`."""
-        return self._transactions.read(self._vectors.of, self._checked_ids(ids))
+        return self._transactions.read(self._vectors.of, check_ids(ids, self._multi_tenant))
 
     @property
     def text_analyser(self) -> str | None:
@@ -313,7 +324,7 @@ class PostgresStore:
 
     def score(self, ids: Sequence[ChunkId], text: str) -> Scores:
         """See `TextScores.score`. The same numbers `words` gives."""
-        return self._transactions.read(self._text.score, self._checked_ids(ids), text)
+        return self._transactions.read(self._text.score, check_ids(ids, self._multi_tenant), text)
 
     def full_score(self, text: str, tenant: str = "") -> float:
         """See `TextScale.full_score`. Of the words that `words` looks for."""
@@ -331,7 +342,7 @@ class PostgresStore:
 
     def meeting(self, refs: Collection[Ref], conditions: TextConditions) -> frozenset[Ref]:
         """See `TextFilter.meeting`."""
-        wanted = [self._checked(ref) for ref in refs]
+        wanted = [check_ref(ref, self._multi_tenant) for ref in refs]
         return self._transactions.read(met, wanted, conditions, self._text)
 
     def word_counts(self, words: Collection[str], scope: Scope) -> Mapping[str, int]:
@@ -411,11 +422,11 @@ class PostgresStore:
 
     def fetch(self, ids: Sequence[ChunkId]) -> list[StoredChunk]:
         """See `Store.fetch`."""
-        return self._transactions.read(read.fetch, self._checked_ids(ids))
+        return self._transactions.read(read.fetch, check_ids(ids, self._multi_tenant))
 
     def get(self, ref: Ref) -> Document | None:
         """See `Store.get`."""
-        return self._transactions.read(read.get, self._checked(ref))
+        return self._transactions.read(read.get, check_ref(ref, self._multi_tenant))
 
     def documents(self, scope: Scope, offset: int = 0, limit: int = 100) -> Page:
         """See `Store.documents`. Order is by code point."""
@@ -457,24 +468,6 @@ class PostgresStore:
         clause = compile_scope(scope)
         return with_words(view, clause, scope.text, self._text) if scope.text else clause
 
-    def _checked(self, ref: Ref) -> Ref:
-        if not isinstance(ref, Ref):
-            raise InputError(f'wanted a Ref such as Ref("notes", "1"), got {type(ref).__name__}.')
-        check_tenant(ref.tenant, self._multi_tenant)
-        return ref
-
-    def _checked_ids(self, ids: Sequence[ChunkId]) -> list[ChunkId]:
-        for id in ids:
-            if (
-                not isinstance(id, ChunkId)
-                or not isinstance(id.position, int)
-                or not isinstance(id.ref, Ref)
-            ):
-                raise InputError(f"wanted a ChunkId, got {id!r}.")
-        for tenant in {id.ref.tenant for id in ids}:
-            check_tenant(tenant, self._multi_tenant)
-        return list(ids)
-
     def _stats(self, view: View, tenant: str | None) -> StoreStats:
         counts = read.counts(view, tenant)
         is_replica, lag = view.row(
@@ -509,8 +502,16 @@ class PostgresStore:
 
 def _pool(dsn: str, size: int, timeout: float) -> ConnectionPool[Any]:
     """Connections to the server. Statements are not prepared: a plan that was made for one scope
-    would be kept for others. Raises StoreUnavailable.
+    would be kept for others. Raises ConfigError, StoreUnavailable.
     """
+    try:
+        conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        # Without its cause, which quotes the text, with the password in it.
+        raise ConfigError(
+            "dsn is no address of a PostgreSQL database.",
+            hint="Write postgresql://user@host:5432/database, or leave it out.",
+        ) from None
     wait = int(timeout * 1_000)
     options = f"-c lock_timeout={wait} -c application_name=semantic-core"
     arguments = {"autocommit": True, "prepare_threshold": None, "options": options}
@@ -525,15 +526,3 @@ def _location(view: View) -> str:
     info = view.raw.info
     where = info.hostaddr or info.host
     return f"{where}:{info.port}/{info.dbname}/{view.statements.schema}"
-
-
-def _stamps(stamps: Mapping[Ref, int] | None) -> dict[Ref, int]:
-    given = dict(stamps or {})
-    for ref, stamp in given.items():
-        if (
-            not isinstance(stamp, int)
-            or isinstance(stamp, bool)
-            or not -MOST_INT - 1 <= stamp <= MOST_INT
-        ):
-            raise InputError(f"The stamp of {ref} must be an int within 64 bits, got {stamp!r}.")
-    return given

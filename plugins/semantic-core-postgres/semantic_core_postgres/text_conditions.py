@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -19,9 +19,9 @@ from semantic_core.analysis import WordAnalyser
 from semantic_core.marking import TextWord, as_compared, exact_pattern, places_of, text_words
 from semantic_core.query_syntax import FIELDS, HEADINGS, TEXT, TITLE
 from semantic_core_postgres.filters import Clause, of_listed
-from semantic_core_postgres.matches import number_of, values_of, with_value
+from semantic_core_postgres.matches import values_of, with_value
 from semantic_core_postgres.records import address_of
-from semantic_core_postgres.texts import LAST, decoded, encoded, term_of
+from semantic_core_postgres.texts import LAST, LONGEST_SURFACE, decoded, encoded, legal, term_of
 
 if TYPE_CHECKING:
     from semantic_core.query_syntax import TextConditions, TextTerm
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 READ_AT_ONCE = 500
 """Documents or chunks whose texts are read by one statement."""
 
-BEGINNING = """select surface, term from {s}.word
+BEGINNING = """select surface, whole, term from {s}.word
     where tenant = %s and surface >= %s and surface < %s"""
 _WITH_TERMS = """select p.chunk, p.document
     from {s}.posting as p
@@ -153,22 +153,27 @@ class _Lookup:
 
     def _beginning(self, word: TextWord) -> WordChunks:
         """The chunks with a word that begins so. A term whose own spelling begins so belongs to
-        words that do; of another one, the words have to be looked at.
+        words that do; of another one, and of a word whose end is not stored, the words have to be
+        looked at.
         """
-        begun = encoded(word.surface)
+        begun = legal(word.surface[:LONGEST_SURFACE])
+        is_whole = len(word.surface) <= LONGEST_SURFACE
         sure: set[str] = set()
         doubtful: set[str] = set()
         is_plain = isinstance(self._index.analyser, WordAnalyser)
         asked = (self._clause.tenant, begun, begun + LAST)
-        for surface, term in self._view.rows(BEGINNING, asked):
-            (sure if is_plain or term == surface else doubtful).add(term)
+        for surface, whole, term in self._view.rows(BEGINNING, asked):
+            is_sure = is_whole and (is_plain or (whole and term == surface))
+            (sure if is_sure else doubtful).add(term)
         return WordChunks(self._with_terms(sure), self._with_terms(doubtful - sure))
 
     def _with_terms(self, terms: Iterable[str]) -> Chunks:
         listed = sorted(terms)
         if not listed:
             return {}
-        return dict(self._view.rows(_WITH_TERMS, (self._clause.tenant, listed)))
+        among, values = self._clause.among("p.document")
+        asked = (self._clause.tenant, listed, *values)
+        return dict(self._view.rows(f"{_WITH_TERMS}{among}", asked))
 
     def _together(self, held: Sequence[WordChunks], pattern: re.Pattern[str]) -> set[int]:
         """The documents in which the words stand one after the other: in a passage that has all of
@@ -229,17 +234,10 @@ class _Lookup:
         """The documents with a value of the metadata key in which the words stand."""
         tenant = self._clause.tenant
         found: set[int] = set()
-        for kind, value, number in values_of(self._view, tenant, term.field):
-            if pattern.search(as_compared(_written(kind, value, number))):
-                found |= set(with_value(self._view, tenant, term.field, kind, value, number))
+        for kind, value in values_of(self._view, tenant, term.field):
+            if pattern.search(as_compared(decoded(value))):
+                found |= set(with_value(self._view, tenant, term.field, kind, value))
         return found
-
-
-def _written(kind: str, value: str | None, number: Any) -> str:
-    """A value of metadata as people write it."""
-    if kind == "bool":
-        return "true" if number else "false"
-    return decoded(value or "") if number is None else str(number_of(number))
 
 
 def _matching(texts: Iterable[tuple[int, str]], pattern: re.Pattern[str]) -> set[int]:

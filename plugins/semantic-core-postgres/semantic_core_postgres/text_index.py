@@ -16,22 +16,21 @@ import numpy as np
 
 from semantic_core.analysis import analyse, analyser_mismatch
 from semantic_core_postgres import totals
-from semantic_core_postgres.texts import decoded, encoded, term_of
+from semantic_core_postgres.texts import LONGEST_SURFACE, decoded, encoded, legal, term_of
 from semantic_core_postgres.totals import Change
 
 if TYPE_CHECKING:
     from semantic_core.protocols import Analyser
     from semantic_core_postgres.pool import View
 
-LONGEST_SURFACE = 64
-"""Letters of the longest word that is suggested."""
 _AT_ONCE = 5_000
 """Chunks that `rebuild` analyses at once."""
 _ADD = """insert into {s}.posting (tenant, term, chunk, document, position, count, length)
     select %s, * from unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::int[],
         %s::int[])"""
-_ADD_WORDS = """insert into {s}.word (tenant, surface, term)
-    select %s, w.surface, w.term from unnest(%s::text[], %s::text[]) as w (surface, term)
+_ADD_WORDS = """insert into {s}.word (tenant, surface, term, whole)
+    select %s, w.surface, w.term, w.whole
+    from unnest(%s::text[], %s::text[], %s::boolean[]) as w (surface, term, whole)
     where not exists (select 1 from {s}.word as k
         where k.tenant = %s and k.surface = w.surface and k.term = w.term)
     order by w.surface, w.term
@@ -139,11 +138,12 @@ def _add(view: View, analyser: Analyser, tenant: str, texts: Sequence[IndexedTex
     )
     words = set()
     for word, term in zip(vocabulary, spelled, strict=True):
-        if 0 < len(word.surface) <= LONGEST_SURFACE:
-            words.add((encoded(word.surface.encode("utf-8", "replace").decode()), term))
+        if word.surface:
+            is_whole = len(word.surface) <= LONGEST_SURFACE
+            words.add((legal(word.surface[:LONGEST_SURFACE]), term, is_whole))
     listed = sorted(words)
-    surfaces = [surface for surface, _ in listed]
-    view.run(_ADD_WORDS, (tenant, surfaces, [term for _, term in listed], tenant))
+    columns = [list(column) for column in zip(*listed, strict=True)] or [[], [], []]
+    view.run(_ADD_WORDS, (tenant, *columns, tenant))
     return int(counts.sum())
 
 

@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING
 from semantic_core.analysis import WordAnalyser
 from semantic_core.types import ChunkId, Ranking, Ref
 from semantic_core_postgres.text_search import LOOKED_AT, check_query
-from semantic_core_postgres.texts import LAST, decoded, encoded
+from semantic_core_postgres.texts import INDEXED_TITLE, LAST, decoded, encoded
 
 if TYPE_CHECKING:
     from semantic_core_postgres.filters import Clause
     from semantic_core_postgres.pool import View
 
 SOURCE = "title"
-INDEXED = 500
-"""Characters of the column that its index holds."""
-
 _ANALYSER = WordAnalyser()
 
 
@@ -39,13 +36,14 @@ def titled(view: View, text: str, limit: int, clause: Clause) -> Ranking:
     if not asked or limit <= 0:
         return Ranking(SOURCE)
     spelled = encoded(asked)
-    begins = spelled[:INDEXED]
+    begins = spelled[:INDEXED_TITLE]
     rows = view.rows(
         f"""select d.tenant, d.collection, d.key,
                 length(d.title_words) - length(replace(d.title_words, ' ', '')) as words
             from {{s}}.document as d
             where d.tenant = %s and d.title_words <> ''
-            and left(d.title_words, {INDEXED}) >= %s and left(d.title_words, {INDEXED}) < %s
+            and left(d.title_words, {INDEXED_TITLE}) >= %s
+            and left(d.title_words, {INDEXED_TITLE}) < %s
             and starts_with(d.title_words, %s)
             and exists (select 1 from {{s}}.chunk as c
                 where c.tenant = d.tenant and c.document = d.id and c.position = 0)

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
+from semantic_core.storage import STORED, as_query, cosines
 from semantic_core.types import ChunkId, Ranking, Ref
 from semantic_core_postgres.migrations import MOST_INDEXED
 from semantic_core_postgres.read import rows_of
 from semantic_core_postgres.texts import decoded
-from semantic_core_postgres.unit_vectors import STORED, as_query, cosines
 from semantic_core_postgres.write import code_of
 
 if TYPE_CHECKING:

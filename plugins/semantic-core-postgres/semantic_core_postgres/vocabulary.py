@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 from semantic_core.analysis import WordAnalyser, folded
 from semantic_core.marking import as_compared, exact_pattern, text_words
 from semantic_core_postgres.text_conditions import BEGINNING
-from semantic_core_postgres.text_index import LONGEST_SURFACE
-from semantic_core_postgres.texts import LAST, decoded, encoded
+from semantic_core_postgres.texts import LAST, LONGEST_SURFACE, decoded, legal
 
 if TYPE_CHECKING:
     from semantic_core_postgres.filters import Clause
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 MOST_LOOKED_AT = 200
 """Passages that are read to see whether a word is in one of them, and not only its term."""
 _NEAR = """select surface, term from {s}.word
-    where tenant = %s and length(surface) between %s and %s"""
+    where tenant = %s and whole and length(surface) between %s and %s"""
 _COUNTS = """select p.term, count(*) from {s}.posting as p
     where p.tenant = %s and p.term = any(%s::text[])"""
 _SOME = """select c.passage from {s}.posting as p
@@ -42,6 +41,7 @@ class ScopedWords:
         self._view = view
         self._index = index
         self._clause = clause
+        self._among, self._in_scope = clause.among("p.document")
 
     def counts(self, words: Collection[str]) -> dict[str, int]:
         """See `Vocabulary.word_counts`: how many passages in scope contain a form of each word."""
@@ -53,8 +53,8 @@ class ScopedWords:
                 continue
             rows = self._view.row(
                 f"""select count(distinct p.chunk) from {{s}}.posting as p
-                    where p.tenant = %s and p.term = any(%s::text[]){self._among()}""",
-                (self._clause.tenant, sorted(terms), *self._among_values()),
+                    where p.tenant = %s and p.term = any(%s::text[]){self._among}""",
+                (self._clause.tenant, sorted(terms), *self._in_scope),
             )
             found[word] = int(rows[0]) if rows else 0
         return found
@@ -64,8 +64,9 @@ class ScopedWords:
         begun = folded(beginning)
         if not begun or limit <= 0:
             return []
-        spelled = encoded(begun.encode("utf-8", "replace").decode())
-        rows = self._view.rows(BEGINNING, (self._clause.tenant, spelled, spelled + LAST))
+        spelled = legal(begun)
+        found = self._view.rows(BEGINNING, (self._clause.tenant, spelled, spelled + LAST))
+        rows = [(surface, term) for surface, whole, term in found if whole]
         return self._most_frequent(_terms_of(rows), limit)
 
     def near(self, word: str, distance: int, limit: int) -> list[tuple[str, int]]:
@@ -101,8 +102,8 @@ class ScopedWords:
             return []
         counts = dict(
             self._view.rows(
-                f"{_COUNTS}{self._among()} group by p.term",
-                (self._clause.tenant, every, *self._among_values()),
+                f"{_COUNTS}{self._among} group by p.term",
+                (self._clause.tenant, every, *self._in_scope),
             )
         )
         ranked = []
@@ -124,8 +125,8 @@ class ScopedWords:
             return True
         pattern = exact_pattern(word)
         rows = self._view.rows(
-            f"{_SOME}{self._among()} limit %s",
-            (self._clause.tenant, sorted(terms), *self._among_values(), MOST_LOOKED_AT),
+            f"{_SOME}{self._among} limit %s",
+            (self._clause.tenant, sorted(terms), *self._in_scope, MOST_LOOKED_AT),
         )
         for (spelled,) in rows:
             passage = decoded(spelled)
@@ -135,15 +136,6 @@ class ScopedWords:
             if any(word == present.surface or word in present.terms for present in words):
                 return True
         return False
-
-    def _among(self) -> str:
-        """A condition on the rows of the index: that their document is in scope."""
-        if not self._clause.narrows:
-            return ""
-        return f" and p.document in (select d.id from {{s}}.document as d where {self._clause.sql})"
-
-    def _among_values(self) -> tuple[object, ...]:
-        return self._clause.values if self._clause.narrows else ()
 
 
 def _terms_of(rows: Iterable[tuple[str, str]]) -> dict[str, set[str]]:

@@ -18,6 +18,7 @@ import attrs
 import numpy as np
 from psycopg import errors as sql_errors
 
+from semantic_core.storage import STORED
 from semantic_core.types import Outcome, Ref
 from semantic_core_postgres import text_index, totals
 from semantic_core_postgres.records import Incoming, Passage, address_of
@@ -25,7 +26,6 @@ from semantic_core_postgres.text_index import IndexedText
 from semantic_core_postgres.texts import decoded, encoded
 from semantic_core_postgres.titles import words_of
 from semantic_core_postgres.totals import Change
-from semantic_core_postgres.unit_vectors import STORED
 
 if TYPE_CHECKING:
     from semantic_core.protocols import Analyser
@@ -69,8 +69,8 @@ _CHUNKS = """select c.tenant, c.document, c.id, c.position, c.kind, c.start_at, 
         c.fingerprint, c.headings, c.metadata, c.text, c.passage, c.vector
     from unnest(%s::text[], %s::bigint[]) as i (tenant, document)
     join {s}.chunk as c on c.tenant = i.tenant and c.document = i.document"""
-_ADD_ATTRIBUTES = """insert into {s}.attribute (tenant, document, key, kind, value, number)
-    values (%s, %s, %s, %s, %s, %s)"""
+_ADD_ATTRIBUTES = """insert into {s}.attribute (tenant, document, key, kind, value, number, written)
+    values (%s, %s, %s, %s, %s, %s, %s)"""
 _DROP_ATTRIBUTES = "delete from {s}.attribute where tenant = %s and document = any(%s::bigint[])"
 _KNOWN = """select distinct on (fingerprint) fingerprint, vector from {s}.chunk
     where fingerprint = any(%s::text[]) and vector is not null

@@ -6,7 +6,7 @@ Rooms, from the top: `store` (SqliteStore) and `same_file` (the index in the app
 database); `opening`, `migrations`, `backup`, `maintenance`; `write`, `read`, `vector_search`,
 `text_search`, `text_conditions`, `vocabulary`, `titles`, `matches`, `jobs` and `job_store`; below
 them `text_index`, `text_merging`, `text_check`, `text_segments`, `records`, `ids`, `filters`,
-`selective_scopes`, `segments`, `quantized`, `unit_vectors`, `vector_rows`, `checkpoints`; and the
+`selective_scopes`, `segments`, `quantized`, `vector_rows`, `checkpoints`; and the
 connections: `pool`, `connection`, `cpu_limiter`, `errors`.
 
 Tested by tests/sqlite/test_plugin.py.

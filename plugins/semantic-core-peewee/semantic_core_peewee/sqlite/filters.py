@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from semantic_core.errors import FilterInvalid, InputError, TenantRefused, TenantRequired
+from semantic_core.errors import FilterInvalid, InputError
 from semantic_core.filters import Condition, Filter, kind
 from semantic_core.types import Ref, Scope
 
@@ -52,21 +52,6 @@ class Clause:
     sources: tuple[Bound, ...]
     collections: tuple[str, ...] = ()
     listed: NDArray[np.int64] | None = attrs.field(default=None, eq=False, repr=False)
-
-
-def check_tenant(tenant: object, multi_tenant: bool) -> str:
-    """The tenant itself, if a store of this kind may be asked for it."""
-    if not isinstance(tenant, str):
-        raise InputError(f"A tenant must be a str, got {type(tenant).__name__}.")
-    if multi_tenant and not tenant:
-        raise TenantRequired(
-            "This store keeps tenants apart: wanted a tenant, got none.", hint="Name one."
-        )
-    if tenant and not multi_tenant:
-        raise TenantRefused(
-            f"This store knows no tenants: wanted none, got {tenant!r}.", hint="Leave it out."
-        )
-    return tenant
 
 
 def compile_scope(scope: Scope, generation: int) -> Clause:

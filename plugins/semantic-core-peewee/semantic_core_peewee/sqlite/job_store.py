@@ -5,9 +5,8 @@ Tested by tests/sqlite/test_contract.py and tests/sqlite/test_jobs.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from types import MethodType
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from semantic_core.batch import (
     BatchJob,
@@ -19,12 +18,11 @@ from semantic_core.batch import (
     Rate,
     Rest,
 )
-from semantic_core.errors import StoreMisuse, VectorInvalid
+from semantic_core.errors import StoreMisuse
+from semantic_core.storage import check_ids, check_tenant, stored_by_name
 from semantic_core.types import ChunkId, Failure
 from semantic_core_peewee.sqlite import jobs, read
-from semantic_core_peewee.sqlite.filters import check_tenant
 from semantic_core_peewee.sqlite.pool import Pool, View
-from semantic_core_peewee.sqlite.unit_vectors import as_stored
 
 if TYPE_CHECKING:
     from semantic_core.types import Vector
@@ -129,7 +127,7 @@ class SqliteJobLedger:
     ) -> int:
         """See `BatchQueue.settle`. Raises VectorInvalid before anything is written."""
         size = self._dimensions
-        given = blobs_of(vectors, size)
+        given = stored_by_name(vectors, size)
         return self._pool.write(jobs.settle, size, job, given, failures, rate, now, tokens)
 
     def pay_job(self, job: str, rate: Rate, passages: int, tokens: int) -> None:
@@ -196,9 +194,8 @@ class SqliteJobLedger:
 
     def chunk_states(self, ids: Sequence[ChunkId]) -> Sequence[tuple[ChunkStatus, str] | None]:
         """See `BatchQueue.chunk_states`."""
-        for id in ids:
-            check_tenant(id.ref.tenant, self._multi_tenant)
-        return self._pool.read(jobs.chunk_states, ids)
+        wanted = check_ids(ids, self._multi_tenant)
+        return self._pool.read(jobs.chunk_states, wanted)
 
     def given_up(self, limit: int = 100) -> Sequence[Failure]:
         """See `BatchQueue.given_up`."""
@@ -220,44 +217,6 @@ class SqliteJobLedger:
     def costs(self, since: str = "", until: str = "9") -> Sequence[Cost]:
         """See `BatchQueue.costs`."""
         return self._pool.read(jobs.costs, since, until)
-
-
-def blobs_of(vectors: Mapping[str, Vector], dimensions: int) -> dict[str, bytes]:
-    """The bytes to store for vectors by fingerprint. Raises VectorInvalid."""
-    checked = as_stored(list(vectors.values()), dimensions)
-    blobs: dict[str, bytes] = {}
-    for name, blob in zip(vectors, checked, strict=True):
-        if blob is None:
-            raise VectorInvalid(
-                "Vectors are wanted, got None.", hint="Leave out what has none yet."
-            )
-        blobs[name] = blob
-    return blobs
-
-
-class HasLedger(Protocol):
-    """A store that holds a job ledger."""
-
-    _ledger: SqliteJobLedger
-
-
-class OfLedger(Generic[P, T]):
-    """A method of a store that is a method of its job ledger."""
-
-    def __init__(self, method: Callable[Concatenate[SqliteJobLedger, P], T]) -> None:
-        self._method = method
-        self.__doc__ = method.__doc__
-
-    @overload
-    def __get__(self, store: None, owner: type) -> Callable[Concatenate[SqliteJobLedger, P], T]: ...
-
-    @overload
-    def __get__(self, store: HasLedger, owner: type) -> Callable[P, T]: ...
-
-    def __get__(self, store: HasLedger | None, owner: type) -> Any:
-        if store is None:
-            return self._method
-        return MethodType(self._method, store._ledger)
 
 
 def _token(token: str) -> str:

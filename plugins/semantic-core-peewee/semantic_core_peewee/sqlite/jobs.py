@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -38,6 +37,7 @@ from semantic_core.batch import (
     Rate,
     Rest,
 )
+from semantic_core.storage import spent_by_owner
 from semantic_core.types import ChunkId, Failure, PendingChunk, Ref
 from semantic_core_peewee.sqlite.ids import rows_of
 from semantic_core_peewee.sqlite.pool import View
@@ -345,26 +345,15 @@ def charge_results(
     paid: (account, characters) of each result by fingerprint. tokens: of those the provider
     counted.
     """
-    counts = Counter[int]()
-    counted = Counter[int]()
-    uncounted_characters = Counter[int]()
-    for name, (account, characters) in paid.items():
-        counts[account] += 1
-        if name in tokens:
-            counted[account] += tokens[name]
-        else:
-            uncounted_characters[account] += characters
     spent = {}
-    total = 0
-    for account, count in counts.items():
+    by_account = spent_by_owner(paid, tokens, rate.tokens_per_character)
+    for account, amounts in by_account.items():
         owner = view.raw.execute(
             "select tenant, collection from semantic_index_account where id = ?", (account,)
         ).get
-        estimated = round(uncounted_characters[account] * rate.tokens_per_character)
-        spent[owner] = (count, counted[account] + estimated)
-        total += counted[account] + estimated
+        spent[owner] = amounts
     charge(view, rate, spent)
-    return total
+    return sum(count for _, count in by_account.values())
 
 
 def charge(view: View, rate: Rate, spent: Mapping[tuple[str, str], tuple[int, int]]) -> None:

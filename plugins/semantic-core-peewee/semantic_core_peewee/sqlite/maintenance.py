@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
+from semantic_core.storage import STORED
 from semantic_core_peewee.sqlite import segments, text_check, text_segments, titles
 from semantic_core_peewee.sqlite.errors import UNREADABLE
 from semantic_core_peewee.sqlite.filters import attributes
@@ -35,7 +36,6 @@ from semantic_core_peewee.sqlite.segments import (
     slots_of,
     state_of,
 )
-from semantic_core_peewee.sqlite.unit_vectors import STORED
 
 if TYPE_CHECKING:
     from semantic_core.protocols import Analyser

@@ -20,13 +20,10 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 import attrs
 
 from semantic_core.errors import InputError
+from semantic_core.storage import MOST_INT, as_stored, check_tenant
 from semantic_core.types import Chunk, ChunkId, Document, Entry, Ref, StoredChunk
 from semantic_core_peewee.sqlite.errors import UNREADABLE, altered, damaged
-from semantic_core_peewee.sqlite.filters import attributes, check_tenant
-from semantic_core_peewee.sqlite.unit_vectors import as_stored
-
-MOST_INT = 2**63 - 1
-"""Largest number SQLite holds."""
+from semantic_core_peewee.sqlite.filters import attributes
 
 Key = tuple[str, str, str]
 """(tenant, collection, key): how a document is found."""
@@ -366,10 +363,3 @@ def document_of(ref: Ref, row: Sequence[Any]) -> Document:
     if row_crc(*key_of(ref), *says) != crc or text_hash(text) != hash_of_text:
         raise altered(f"The document {ref}")
     return Document(ref, text, title, media_type, metadata_of(metadata), language)
-
-
-def check_count(what: str, value: object) -> int:
-    """The count itself, cut to what SQLite can hold; InputError if it is none."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise InputError(f"{what} must be a whole number from 0, got {value!r}.")
-    return min(value, MOST_INT // 2)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from semantic_core_peewee.sqlite.unit_vectors import STORED
+from semantic_core.storage import STORED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -21,6 +21,18 @@ import attrs
 
 from semantic_core.analysis import WordAnalyser
 from semantic_core.errors import ConfigError, InputError, StoreCorrupt
+from semantic_core.storage import (
+    Advances,
+    OfLedger,
+    check_count,
+    check_ids,
+    check_ref,
+    check_stamps,
+    check_tenant,
+    errors_of_changes,
+    from_blob,
+    stored_by_name,
+)
 from semantic_core.types import (
     INDEX_FILE,
     ChunkId,
@@ -63,19 +75,18 @@ from semantic_core_peewee.sqlite.connection import (
     kind_of,
     translated,
 )
-from semantic_core_peewee.sqlite.filters import Clause, check_tenant
-from semantic_core_peewee.sqlite.job_store import OfLedger, SqliteJobLedger, blobs_of
+from semantic_core_peewee.sqlite.filters import Clause
+from semantic_core_peewee.sqlite.job_store import SqliteJobLedger
 from semantic_core_peewee.sqlite.migrations import newest
 from semantic_core_peewee.sqlite.opening import prepare
 from semantic_core_peewee.sqlite.pool import Pool, View, check_open
-from semantic_core_peewee.sqlite.records import MOST_INT, check_count, incoming
+from semantic_core_peewee.sqlite.records import incoming
 from semantic_core_peewee.sqlite.selective_scopes import scope_clause
 from semantic_core_peewee.sqlite.text_conditions import met, with_words
 from semantic_core_peewee.sqlite.text_merging import Merger
 from semantic_core_peewee.sqlite.text_scopes import rows_in_scope
 from semantic_core_peewee.sqlite.text_search import TextIndex
 from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
-from semantic_core_peewee.sqlite.unit_vectors import from_blob
 from semantic_core_peewee.sqlite.vector_rows import fill_waiting, known_blobs
 from semantic_core_peewee.sqlite.vector_search import Behind, VectorIndex
 from semantic_core_peewee.sqlite.vocabulary import ScopedWords
@@ -136,7 +147,7 @@ class SqliteStore:
         self._text = TextIndex(analyser or WordAnalyser(), self._target.tuning.text_memory)
         self._merger = Merger(pool)
         self._vectors = VectorIndex(dimensions, vector_memory(self._target.tuning))
-        self._advances = checkpoints.Advances()
+        self._advances = Advances()
 
     @property
     def path(self) -> Path:
@@ -186,7 +197,7 @@ class SqliteStore:
         self, source: str, change: Callable[[str | None], str | None]
     ) -> str | None:
         """See `Checkpoints.update_checkpoint`."""
-        with checkpoints.errors_of_changes():
+        with errors_of_changes():
             return self._pool.write(checkpoints.update, source, change)
 
     def advancing(
@@ -211,15 +222,15 @@ class SqliteStore:
         StoreReadOnly, StoreMisuse in a snapshot).
         """
         given = incoming(batch, self._space.dimensions, self._multi_tenant)
-        marks = _stamps(stamps)
+        marks = check_stamps(stamps)
         size = self._space.dimensions
 
         def work(view: View) -> list[tuple[Ref, Outcome]]:
             outcomes = write.replace(view, size, self._text.analyser, given, marks)
-            self._advances.write(view)
+            checkpoints.advance(view, self._advances)
             return outcomes
 
-        with checkpoints.errors_of_changes():
+        with errors_of_changes():
             return ReplaceReport(tuple(self._writing(work)))
 
     def remove(self, refs: Iterable[Ref], stamps: Mapping[Ref, int] | None = None) -> int:
@@ -228,19 +239,19 @@ class SqliteStore:
         Text, index entries and vectors are overwritten in the file; a stamp is remembered with a
         hash of its ref.
         """
-        wanted = [self._checked(ref) for ref in refs]
-        marks = _stamps(stamps)
-        if not wanted and not self._advances.any:
+        wanted = [check_ref(ref, self._multi_tenant) for ref in refs]
+        marks = check_stamps(stamps)
+        if not wanted and not self._advances.of_thread():
             self._pool.read(check_open)
             return 0
 
         def work(view: View) -> int:
             size = self._space.dimensions
             removed = write.remove(view, size, self._text.analyser, wanted, marks)
-            self._advances.write(view)
+            checkpoints.advance(view, self._advances)
             return removed
 
-        with checkpoints.errors_of_changes():
+        with errors_of_changes():
             return self._writing(work)
 
     def _writing(self, work: Callable[[View], T]) -> T:
@@ -274,7 +285,7 @@ class SqliteStore:
     def fill(self, vectors: Mapping[str, Vector]) -> int:
         """See `VectorQueue.fill`. Raises VectorInvalid before anything is written."""
         size = self._space.dimensions
-        return self._pool.write(fill_waiting, size, blobs_of(vectors, size))
+        return self._pool.write(fill_waiting, size, stored_by_name(vectors, size))
 
     def bulk_update_vectors(self, vectors: Mapping[str, Vector]) -> int:
         """Store vectors by fingerprint, as `fill` does; return how many chunks got theirs."""
@@ -328,14 +339,14 @@ class SqliteStore:
     def similarity(self, ids: Sequence[ChunkId], vector: Vector) -> Vector:
         """See `Store.similarity`. The same numbers `nearest` gives. Raises VectorInvalid."""
         query = self._vectors.query(vector)
-        wanted = self._checked_ids(ids)
+        wanted = check_ids(ids, self._multi_tenant)
         return self._pool.read(self._vectors.similarity, wanted, query)
 
     def vectors(self, ids: Sequence[ChunkId]) -> Vectors:
         """See `ChunkVectors.vectors`. Within a snapshot, those that `nearest` compared are not read
         again.
         """
-        wanted = self._checked_ids(ids)
+        wanted = check_ids(ids, self._multi_tenant)
         return self._pool.read(self._vectors.of, wanted)
 
     @property
@@ -405,7 +416,7 @@ class SqliteStore:
 
     def score(self, ids: Sequence[ChunkId], text: str) -> Scores:
         """See `TextScores.score`. The same numbers `words` gives, up to rounding."""
-        wanted = self._checked_ids(ids)
+        wanted = check_ids(ids, self._multi_tenant)
         return self._search_text(lambda view: self._index.score(view, wanted, text))
 
     def full_score(self, text: str, tenant: str = "") -> float:
@@ -429,7 +440,7 @@ class SqliteStore:
 
     def meeting(self, refs: Collection[Ref], conditions: TextConditions) -> frozenset[Ref]:
         """See `TextFilter.meeting`."""
-        wanted = [self._checked(ref) for ref in refs]
+        wanted = [check_ref(ref, self._multi_tenant) for ref in refs]
         return self._search_text(lambda view: met(view, wanted, conditions, self._index))
 
     def word_counts(self, words: Collection[str], scope: Scope) -> Mapping[str, int]:
@@ -506,12 +517,12 @@ class SqliteStore:
 
     def fetch(self, ids: Sequence[ChunkId]) -> list[StoredChunk]:
         """See `Store.fetch`."""
-        wanted = self._checked_ids(ids)
+        wanted = check_ids(ids, self._multi_tenant)
         return self._pool.read(read.fetch, wanted)
 
     def get(self, ref: Ref) -> Document | None:
         """See `Store.get`."""
-        wanted = self._checked(ref)
+        wanted = check_ref(ref, self._multi_tenant)
         return self._pool.read(read.get, wanted)
 
     def documents(self, scope: Scope, offset: int = 0, limit: int = 100) -> Page:
@@ -645,24 +656,6 @@ class SqliteStore:
         clause = scope_clause(view, scope)
         return with_words(view, clause, scope.text, self._index) if scope.text else clause
 
-    def _checked(self, ref: Ref) -> Ref:
-        if not isinstance(ref, Ref):
-            raise InputError(f'wanted a Ref such as Ref("notes", "1"), got {type(ref).__name__}.')
-        check_tenant(ref.tenant, self._multi_tenant)
-        return ref
-
-    def _checked_ids(self, ids: Sequence[ChunkId]) -> list[ChunkId]:
-        for id in ids:
-            if (
-                not isinstance(id, ChunkId)
-                or not isinstance(id.position, int)
-                or not isinstance(id.ref, Ref)
-            ):
-                raise InputError(f"wanted a ChunkId, got {id!r}.")
-        for tenant in {id.ref.tenant for id in ids}:
-            check_tenant(tenant, self._multi_tenant)
-        return list(ids)
-
     def _stats(self, view: View, tenant: str | None) -> StoreStats:
         counts = read.counts(view, tenant)
         file_bytes = _size(self._target.path)
@@ -725,18 +718,6 @@ def _target(path: object, durability: object, busy_timeout: object) -> Target:
             f"{busy_timeout!r}."
         )
     return Target(os.path.realpath(spelled), durability, float(busy_timeout))
-
-
-def _stamps(stamps: Mapping[Ref, int] | None) -> dict[Ref, int]:
-    given = dict(stamps or {})
-    for ref, stamp in given.items():
-        if (
-            not isinstance(stamp, int)
-            or isinstance(stamp, bool)
-            or not -MOST_INT - 1 <= stamp <= MOST_INT
-        ):
-            raise InputError(f"The stamp of {ref} must be an int within 64 bits, got {stamp!r}.")
-    return given
 
 
 def vector_memory(tuning: Tuning) -> int:

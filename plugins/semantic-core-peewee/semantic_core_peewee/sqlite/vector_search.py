@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
+from semantic_core.storage import STORED, as_query, cosines
 from semantic_core.types import ChunkId, Ranking
 from semantic_core_peewee.sqlite.errors import altered
 from semantic_core_peewee.sqlite.ids import best_first, chunk_ids, numbers_of, rows_of
@@ -40,7 +41,6 @@ from semantic_core_peewee.sqlite.records import check_vector
 from semantic_core_peewee.sqlite.remembered import Remembered
 from semantic_core_peewee.sqlite.segments import State, slot_type
 from semantic_core_peewee.sqlite.selective_scopes import few_documents
-from semantic_core_peewee.sqlite.unit_vectors import STORED, as_query, cosines
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -42,7 +42,6 @@ from semantic_core_peewee.sqlite import (
     text_scopes,
     text_search,
     text_segments,
-    unit_vectors,
     vector_search,
     write,
 )
@@ -50,6 +49,7 @@ from semantic_core_peewee.sqlite import (
 from semantic_core import Filter, Ranking, Ref, Scope
 from semantic_core.analysis import WordAnalyser
 from semantic_core.errors import StoreForeign
+from semantic_core.storage import unit_vectors
 from semantic_core.testing import store_checks
 
 CHECKS = {str(check): check for check in store_checks(persistent=True)}
@@ -380,7 +380,7 @@ def the_earlier_of_two_in_a_batch_wins(patch: Patch) -> None:
 
 @caught_by("older_changes_are_left_alone")
 def stamps_are_ignored(patch: Patch) -> None:
-    patch.setattr(store, "_stamps", lambda stamps: {})
+    patch.setattr(store, "check_stamps", lambda stamps: {})
 
 
 @caught_by("a_removal_is_remembered")

@@ -26,7 +26,6 @@ from figures import record
 from rules import connections, opened
 from samples import EVERYTHING, SPACE, axis, fingerprint_of, item, quick_folder
 from semantic_core_peewee import SqliteStore, ensure_schema_compatibility
-from semantic_core_peewee.sqlite.job_store import OfLedger
 
 from semantic_core import ChunkId, Condition, Document, Filter, Ref, Scope, Space
 from semantic_core.analysis import WordAnalyser
@@ -54,6 +53,7 @@ from semantic_core.errors import (
     VectorInvalid,
 )
 from semantic_core.query_syntax import NO_CONDITIONS
+from semantic_core.storage import OfLedger
 
 CANARY = "kanarenvogel"
 SQL = re.compile(

@@ -4,13 +4,13 @@ that equal vectors give equal bits.
 A single vector that is not finite, or of almost no length, would be first in every result; so none
 is stored.
 
-Tested by tests/test_contract.py.
+Tested by tests/kernel/test_storage.py.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,6 +65,19 @@ def _block_as_stored(vectors: Sequence[object], dimensions: int) -> list[bytes |
         return blobs
     remaining = iter(blobs)
     return [None if vector is None else next(remaining) for vector in vectors]
+
+
+def stored_by_name(vectors: Mapping[str, object], dimensions: int) -> dict[str, bytes]:
+    """The bytes to store for vectors by fingerprint. Raises VectorInvalid, also for None."""
+    stored = {}
+    checked = as_stored(list(vectors.values()), dimensions)
+    for name, blob in zip(vectors, checked, strict=True):
+        if blob is None:
+            raise VectorInvalid(
+                "Vectors are wanted, got None.", hint="Leave out what has none yet."
+            )
+        stored[name] = blob
+    return stored
 
 
 def as_query(vector: object, dimensions: int) -> NDArray[np.float64]:
