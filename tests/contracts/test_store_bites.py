@@ -487,6 +487,19 @@ class LineEndsBecomeOne(Rewritten):
         return changed(document, text=document.text.replace("\r\n", "\n"))
 
 
+@caught_by("names_may_be_as_long_as_is_allowed")
+class LongTitlesAreCut(Rewritten):
+    def rewrite(self, document):
+        return changed(document, title=document.title[:1_000])
+
+
+@caught_by("names_may_be_as_long_as_is_allowed")
+class LongKeysOfMetadataAreCut(Rewritten):
+    def rewrite(self, document):
+        held = {key[:64]: value for key, value in document.metadata.items()}
+        return changed(document, metadata=held)
+
+
 @caught_by("a_document_comes_back_as_it_was")
 class TextEndsAtNul(Rewritten):
     def rewrite(self, document):

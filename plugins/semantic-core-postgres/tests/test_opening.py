@@ -86,6 +86,14 @@ def test_a_server_that_is_away_is_said_without_the_password() -> None:
     assert "Check that it runs" in raised.value.hint
 
 
+@pytest.mark.parametrize("dsn", ["mysql://ann:hunter2@host/db", "hunter2", "host='hunter2"])
+def test_an_address_of_another_kind_is_said_without_the_password(dsn: str) -> None:
+    with pytest.raises(ConfigError, match="no address of a PostgreSQL database") as raised:
+        PostgresStore(SPACE, dsn)
+    assert raised.value.__cause__ is None
+    assert "hunter2" not in f"{raised.value} {raised.value.hint}"
+
+
 def test_a_database_that_is_not_there_is_said(dsn: str) -> None:
     with pytest.raises(StoreUnavailable, match="does not exist"):
         PostgresStore(SPACE, re.sub(r"/\w+$", "/nowhere", dsn))

@@ -114,6 +114,32 @@ def test_a_connection_that_the_server_ended_is_replaced(opener: Opener, dsn: str
     assert len(answers) > 10
 
 
+def test_a_fork_has_connections_of_its_own(opener: Opener) -> None:
+    store = opener(SPACE)
+    store.replace([item(Ref("notes", "parent"), "text")])
+    with store.snapshot():
+        child = os.fork()
+        if child == 0:
+            try:
+                store.replace([item(Ref("notes", "child"), "text")])
+                os._exit(store.stats().documents)
+            finally:
+                os._exit(99)
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 2
+        assert store.stats().documents == 1
+    assert store.stats().documents == 2
+
+
+def test_what_is_held_is_asked_for_with_a_token_or_a_job(opener: Opener) -> None:
+    store = opener(SPACE)
+    with pytest.raises(StoreMisuse, match="A token is what hold or take gave"):
+        store.held("-abc", {"f"})
+    with pytest.raises(StoreMisuse, match="A token is what hold or take gave"):
+        store.settle("-abc", {}, {"f": "why"}, None, 0.0)
+    assert store.held("no such job", {"f"}) == frozenset()
+
+
 @pytest.mark.slow
 def test_what_was_acknowledged_survives_the_end_of_writer_and_server() -> None:
     reason = missing()

@@ -171,6 +171,12 @@ def a_prefix_is_the_beginning_of_a_word(open_store: OpenStore) -> None:
         same(found, ["phrase"], "a phrase that ends with a prefix")
         found = passing(store, excluded(TextTerm("zorb", prefix=True)))
         same(found, ["inside", "other"], "without words that begin so")
+        endless = "velq" * 60
+        put(store, item("endless", f"{endless}a"), item("other end", f"{endless}b"))
+        found = passing(store, required(TextTerm("velqvelq", prefix=True)))
+        same(found, ["endless", "other end"], "the beginning of a word of 241 letters")
+        found = passing(store, required(TextTerm(f"{endless}a", prefix=True)))
+        same(found, ["endless"], "a prefix of 241 letters")
 
 
 @Check
@@ -192,6 +198,7 @@ def a_field_is_where_a_term_stands(open_store: OpenStore) -> None:
         Item(headed, [under]),
         titled("list", "murdip", "murdip", tag=["tirefok", "velquon zorbak"]),
         titled("number", "murdip", "murdip", year=2020, draft=True),
+        titled("real", "murdip", "murdip", year=1.0),
         titled("text", "murdip", "velquon zorbak"),
         titled("title", "Velquon zorbak", "murdip", tag="tirefok"),
     ]
@@ -214,10 +221,11 @@ def a_field_is_where_a_term_stands(open_store: OpenStore) -> None:
         same(found("year", "2020"), ["number"], "a number")
         same(found("year", "202"), [], "the beginning of a number")
         same(found("year", "202", prefix=True), ["number"], "the beginning of a number, as prefix")
+        same(found("year", "1.0"), ["real"], "a whole number that was given as a real one")
         same(found("draft", "true"), ["number"], "a bool")
         same(found("absent", "zorbak"), [], "a key that nothing has")
         without = passing(store, excluded(TextTerm("zorbak", field="title")))
-        same(without, ["headed", "list", "number", "text"], "without a word in the title")
+        same(without, ["headed", "list", "number", "real", "text"], "without a word in the title")
 
 
 @Check

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 from contextlib import closing
 from datetime import datetime
+from random import Random
 from typing import Any
 
+import attrs
 import numpy as np
 
+from semantic_core._validation import MAX_METADATA_KEY, MAX_NAME
+from semantic_core.batch import Rate
+from semantic_core.filters import Filter
+from semantic_core.protocols import BatchQueue, Checkpoints, TextSearch, TitleSearch
 from semantic_core.testing.check import Check, same, same_fields
 from semantic_core.testing.stores.samples import (
     EVERYTHING,
@@ -29,7 +35,7 @@ from semantic_core.testing.stores.samples import (
     vector_of,
 )
 from semantic_core.testing.strategies import KEYS, NUMBERS, ODD_TEXTS, STRINGS
-from semantic_core.types import Chunk, ChunkId, Document, Entry, Ref
+from semantic_core.types import Chunk, ChunkId, Document, Entry, Ref, Scope
 
 ALIKE = (
     ("a", "5"),
@@ -130,6 +136,49 @@ def addresses_are_compared_exactly(open_store: OpenStore) -> None:
             same(store.remove([ref]), 1, f"documents removed with {ref!r}")
             left = sorted(refs[number + 1 :])
             same(listed(store), left, f"documents left after the removal of {ref!r}")
+
+
+@Check
+def names_may_be_as_long_as_is_allowed(open_store: OpenStore) -> None:
+    """Tenant, collection, key, title, words and metadata of the greatest length are stored and
+    found, also in letters that take four bytes.
+    """
+    random = Random(11)
+
+    def letters(count: int) -> str:
+        return "".join(chr(random.randrange(0x20000, 0x2A000)) for _ in range(count))
+
+    tenant = letters(MAX_NAME)
+    ref = Ref(letters(MAX_NAME), letters(MAX_NAME), tenant)
+    key = letters(MAX_METADATA_KEY)
+    value = letters(3_000)
+    metadata = {key: value, "list": [letters(1_000), letters(1_000)]}
+    title = " ".join(letters(60) for _ in range(20))
+    long = item(ref, f"{title} {letters(2_000)} zorbak", title=title, metadata=metadata)
+    with closing(open_store(SPACE, multi_tenant=True)) as store:
+        same(put(store, long), ["added"], "outcome of replace")
+        same(exact(store.get(ref)), exact(long.document), "get")
+        here = Scope(
+            tenant, collections=(ref.collection,), keys={ref.collection: frozenset({ref.key})}
+        )
+        for where in ({key: value}, {key: {"gte": value}}, {"list": metadata["list"][1]}):
+            same(listed(store, attrs.evolve(here, filter=Filter.parse(where))), [ref], "a filter")
+        other = {key: f"{value}!"}
+        same(listed(store, attrs.evolve(here, filter=Filter.parse(other))), [], "another value")
+        if isinstance(store, TextSearch):
+            same([id.ref for id in store.words("zorbak", 5, here).ids], [ref], "words")
+        if isinstance(store, TitleSearch):
+            same([id.ref for id in store.titled(title, 5, here).ids], [ref], "titled")
+        if isinstance(store, Checkpoints):
+            source = letters(2_000)
+            store.update_checkpoint(source, lambda _: "there")
+            same(store.checkpoint(source), "there", "a checkpoint of a long name")
+        if isinstance(store, BatchQueue):
+            rate = Rate("2026-01-01", letters(MAX_NAME), "batch", 1.0, 1, "USD")
+            store.charge(rate, {(tenant, ref.collection): (1, 2)})
+            store.charge(rate, {(tenant, ref.collection): (1, 2)})
+            same([cost.tokens for cost in store.costs()], [4], "tokens of a cost")
+        same(store.remove([ref]), 1, "documents removed")
 
 
 @Check
